@@ -1,0 +1,1 @@
+"""What runs a model: one file per framework, all behind the same protocol, none aware of another."""

@@ -1,0 +1,260 @@
+"""The settings: frozen sections, read once at start from ``config.toml`` and the environment.
+
+An environment variable ``SECURE_ML_API_<SECTION>__<KEY>`` wins over the file. Each room is handed its own section only.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import SettingsError
+
+ENVIRONMENT_PREFIX = "SECURE_ML_API_"
+HOME_VARIABLE = "SECURE_ML_API_HOME"
+DEFAULT_HOME = Path("var")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,11}/(second|minute|hour|day)$", examples=["600/minute"])]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class ServerSettings(_Section):
+    host: str = "127.0.0.1"
+    """Address that the API listens on; put a buffering proxy in front before this is a public one."""
+    port: Port = 8000
+    """Port of the API."""
+    metrics_port: Port = 9464
+    """Port that answers ``GET /metrics`` and nothing else, on the same address."""
+    workers: Annotated[int, Field(ge=0, le=512)] = 0
+    """Worker processes; 0 takes one per CPU that the process may use, fewer when memory is short."""
+    threads: Annotated[int, Field(ge=1, le=512)] = 16
+    """Threads of a worker that wait on clients; inference itself is bounded by ``inference.max_concurrent_runs``."""
+    worker_class: str = "gthread"
+    """Gunicorn worker class."""
+    header_timeout_seconds: Seconds = 10.0
+    """Time a client has to send its whole header block; then 408."""
+    body_timeout_seconds: Seconds = 30.0
+    """Time a client has to send its whole body; then 408."""
+    request_deadline_seconds: Seconds = 30.0
+    """Time from the first byte of a request to its answer; then 504."""
+    keep_alive_seconds: Count = 75
+    """Time an idle connection is kept; longer than the idle time-out of the load balancer in front."""
+    graceful_timeout_seconds: Count = 30
+    """Time that requests in flight have to finish when a worker is told to stop."""
+    body_limit_bytes: Count = 16 * 1024 * 1024
+    """Largest body, as sent and after decompression; more is 413."""
+    max_requests: Annotated[int, Field(ge=0)] = 0
+    """Requests after which a worker is replaced, to bound slow leaks; 0 never."""
+    max_requests_jitter: Annotated[int, Field(ge=0)] = 0
+    """Random part added to ``max_requests`` so that workers are not replaced together."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose ``X-Forwarded-For`` is believed; none by default."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return _listed(value)
+
+
+class OutsideIssuer(_Section):
+    issuer: str
+    """Exact ``iss`` of its tokens."""
+    audience: str
+    """Exact ``aud`` that its tokens must carry."""
+    jwks: str
+    """Where its keys are: a file path or an ``https://`` URL; never taken from a token."""
+    algorithms: tuple[Literal["EdDSA", "ES256", "RS256"], ...] = ("RS256",)
+    """Algorithms accepted from it."""
+    refresh_seconds: Seconds = 300.0
+    """How often its keys are read again, in the background."""
+    scope_claim: str = "scope"
+    """Claim that carries the scopes, as one string or a list."""
+    requests: Rate = "600/minute"
+    """Request quota of each of its subjects."""
+    rows: Rate = "100000/minute"
+    """Row quota of each of its subjects."""
+    concurrency: Count = 64
+    """Requests in flight of each of its subjects."""
+
+
+class TokensSettings(_Section):
+    issuer: str = "https://secure-ml-api.local"
+    """``iss`` of the tokens signed here."""
+    audience: str = "secure-ml-api"
+    """``aud`` of the tokens signed here, and the one that is required."""
+    lifetime_seconds: Annotated[int, Field(ge=30, le=86400)] = 900
+    """Life of an access token."""
+    leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 10
+    """Clock difference that ``exp``, ``nbf`` and ``iat`` are forgiven."""
+    algorithm: Literal["EdDSA", "ES256", "RS256"] = "EdDSA"
+    """Algorithm of the next signing key; keys that exist keep theirs."""
+    hashing_concurrency: Count = 2
+    """Argon2 computations at once per worker; each takes 46 MiB and some 40 ms of one CPU."""
+    outside_issuers: tuple[OutsideIssuer, ...] = ()
+    """OpenID Connect providers whose access tokens are accepted too (``[[tokens.outside_issuers]]``)."""
+
+
+class QuotasSettings(_Section):
+    requests: Rate = "600/minute"
+    """Request quota of a client that is created without one."""
+    rows: Rate = "100000/minute"
+    """Row quota of a client that is created without one."""
+    concurrency: Count = 64
+    """Requests in flight, on one machine, of a client that is created without a number."""
+    address: Rate = "300/minute"
+    """Requests without a token that one address may send to the public routes (health checks are not counted)."""
+    failed_authentications: Rate = "60/minute"
+    """Refused tokens after which an address gets 429 before any signature is checked."""
+    token_address: Rate = "60/minute"
+    """Calls of the token endpoints that one address may make."""
+    token_client: Rate = "60/minute"
+    """Calls of the token endpoints that one address may make in the name of one client."""
+    on_storage_error: Literal["local", "refuse"] = "local"
+    """When the counters cannot be reached: count per worker in memory (``local``), or answer 503 (``refuse``)."""
+
+
+class DatabaseSettings(_Section):
+    url: str = ""
+    """SQLAlchemy URL, for example ``postgresql+psycopg://user:password@host/name``; empty: SQLite in the home."""
+    timeout_seconds: Seconds = 2.0
+    """Time to wait for a connection or a lock."""
+
+
+class StateSettings(_Section):
+    url: str = ""
+    """Where quotas are counted: empty (LMDB in the home, all workers of one machine), ``redis://…`` or ``valkey://…``
+    (several machines), or ``memory://`` (one worker only)."""
+    timeout_seconds: Seconds = 0.25
+    """Time to wait for Redis or Valkey."""
+    size_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """Largest size of the LMDB file."""
+
+
+class InferenceSettings(_Section):
+    max_rows: Count = 10_000
+    """Largest number of rows in one request."""
+    max_concurrent_runs: Annotated[int, Field(ge=0)] = 0
+    """Model runs at once per worker; 0 takes the worker's share of the CPUs."""
+    max_waiting: Count = 64
+    """Requests of one worker that may wait for a run; more are answered 503."""
+    threads_per_run: Count = 1
+    """Threads that one run may use."""
+
+
+class TelemetrySettings(_Section):
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Lowest level that is logged."""
+    access_log: bool = True
+    """One line per answered request."""
+
+
+class FastLaneSettings(_Section):
+    enabled: bool = True
+    """Answer the predict routes in front of Flask; off, Flask answers them with the same bytes."""
+
+
+class Settings(_Section):
+    """All sections, and the home they were read from."""
+
+    home: Path
+    server: ServerSettings = ServerSettings()
+    tokens: TokensSettings = TokensSettings()
+    quotas: QuotasSettings = QuotasSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    state: StateSettings = StateSettings()
+    inference: InferenceSettings = InferenceSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    fast_lane: FastLaneSettings = FastLaneSettings()
+
+    @model_validator(mode="after")
+    def _memory_counts_for_one_worker(self) -> Self:
+        if self.state.url.startswith("memory") and self.server.workers != 1:
+            raise ValueError(
+                "state.url: memory:// counts each worker apart; set server.workers to 1, or leave state.url empty"
+            )
+        return self
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite:///{self.home.absolute() / 'data.db'}"
+
+    @property
+    def run_directory(self) -> Path:
+        return self.home / "run"
+
+    @property
+    def keys_directory(self) -> Path:
+        return self.home / "keys"
+
+    @property
+    def models_directory(self) -> Path:
+        return self.home / "models"
+
+
+SECTIONS = tuple(name for name in Settings.model_fields if name != "home")
+
+
+def read_settings(home: Path, environ: Mapping[str, str] = os.environ, **overrides: dict[str, Any]) -> Settings:
+    """The settings of ``home``: ``overrides`` (section to keys) win over ``environ``, which wins over ``config.toml``.
+
+    Raises SettingsError naming the first bad key.
+    """
+    tree = _from_file(home / "config.toml")
+    for section, keys in [*_from_environment(environ).items(), *overrides.items()]:
+        tree[section] = {**tree.get(section, {}), **keys}
+    try:
+        return Settings.model_validate({**tree, "home": home})
+    except ValidationError as error:
+        raise SettingsError(_first_complaint(error)) from None
+
+
+def _from_file(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    for section, keys in tree.items():
+        if section not in SECTIONS:
+            raise SettingsError(f"{path}: unknown section [{section}]; known are {', '.join(SECTIONS)}")
+        if not isinstance(keys, dict):
+            raise SettingsError(f"{path}: {section} is a section; write it as [{section}]")
+    return tree
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    tree: dict[str, dict[str, str]] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+            continue
+        section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
+        if section not in SECTIONS:
+            raise SettingsError(f"{variable}: unknown section {section}; known are {', '.join(SECTIONS)}")
+        tree.setdefault(section, {})[key] = value
+    return tree
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown setting; `secure-ml-api doctor` lists the known ones"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _listed(value: object) -> object:
+    """A comma-separated string, as an environment variable holds it, split into its parts."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""What tests share: real services on free ports, and their absence said plainly."""

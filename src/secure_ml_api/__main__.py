@@ -1,0 +1,5 @@
+"""``python -m secure_ml_api`` is the console script."""
+
+from .cli import main
+
+main()

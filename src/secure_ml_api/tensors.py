@@ -110,6 +110,14 @@ class Signature(_Frozen):
         return self
 
     @cached_property
+    def _hash(self) -> int:
+        return hash((self.task, self.columns, self.classes, self.labels))
+
+    def __hash__(self) -> int:
+        """Computed once: signatures key the caches of the hot path."""
+        return self._hash
+
+    @cached_property
     def is_matrix(self) -> bool:
         """Whether the columns are one number tensor [rows, columns]."""
         return not any(column.is_text for column in self.columns)

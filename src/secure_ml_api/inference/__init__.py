@@ -1,0 +1,1 @@
+"""The spine that every predict request walks down, and what bounds its work."""

@@ -1,0 +1,140 @@
+"""The rows protocol: ``{"features": …}`` → one prediction, ``{"instances": […]}`` → a list of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import Misfit, SignatureMismatch
+from ..tensors import Signature, Tensors
+from .envelopes import Extra, RowsRequest, read_envelope
+from .json_answer import json_answer
+from .json_text import read_json
+from .question import Answer
+from .row_reader import row_reader
+
+# What a batch may ask for beside its predictions, by task, and the model output that each is made from.
+EXTRAS: dict[str, dict[Extra, str]] = {
+    "classification": {"probabilities": "probabilities", "labels": "label"},
+    "regression": {},
+    "anomaly": {"is_anomaly": "label", "scores": "score"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RowsQuestion:
+    """One decoded rows request."""
+
+    signature: Signature
+    inputs: Tensors
+    rows: int
+    single: bool
+    extras: tuple[Extra, ...]
+    wanted: tuple[str, ...]
+    timeout_seconds: float | None = None
+
+    def answer(self, outputs: Tensors, model: str, version: str) -> Answer:
+        payload: dict[str, Any] = {"model": model, "version": version}
+        predictions = outputs[main_output(self.signature)]
+        if self.single:
+            payload["prediction"] = predictions[0]
+            payload.update(_single_extras(self.signature, outputs))
+        else:
+            payload["predictions"] = predictions
+            for extra in self.extras:
+                payload[extra] = _batch_extra(extra, self.signature, outputs)
+        return json_answer(payload)
+
+
+def decode_rows(body: bytes, signature: Signature, max_rows: int) -> RowsQuestion:
+    """The question in ``body``; raises MalformedBody or SignatureMismatch."""
+    envelope = read_envelope(RowsRequest, read_json(body))
+    if (envelope.features is None) == (envelope.instances is None):
+        raise SignatureMismatch("send either features, for one row, or instances, for a list of rows")
+    single = envelope.instances is None
+    if single and envelope.outputs:
+        raise SignatureMismatch(
+            "one row is answered with all that the model gives: outputs goes with instances",
+            [Misfit("goes with instances", feature="outputs")],
+        )
+    rows: list[Any] = [envelope.features] if envelope.instances is None else envelope.instances
+    check_row_count(len(rows), max_rows)
+    return RowsQuestion(
+        signature=signature,
+        inputs=row_reader(signature).read(rows),
+        rows=len(rows),
+        single=single,
+        extras=envelope.outputs,
+        wanted=_wanted(signature, single, envelope.outputs),
+    )
+
+
+def check_row_count(rows: int, max_rows: int) -> None:
+    """Raise SignatureMismatch when a request has more rows than the server takes at once, or none."""
+    if rows > max_rows:
+        raise SignatureMismatch(f"a request may have {max_rows} rows; this one has {rows}")
+    if rows == 0:
+        raise SignatureMismatch("the request has no rows")
+
+
+def main_output(signature: Signature) -> str:
+    """The output that holds the prediction itself."""
+    return "value" if signature.task == "regression" else "label"
+
+
+def has_extra(extra: Extra, signature: Signature) -> bool:
+    """Whether the model can give ``extra``."""
+    return extra in EXTRAS[signature.task] and (extra != "probabilities" or signature.has_probabilities)
+
+
+def label_words(signature: Signature, values: np.ndarray[Any, Any]) -> list[str]:
+    """The words for predicted classes: ``values`` [rows] are class values, or indices of classes that are words."""
+    index = _index_of(signature)
+    return [signature.labels[index.get(int(value), int(value))] for value in values]
+
+
+def _index_of(signature: Signature) -> dict[int, int]:
+    """Class value → position; classes that are words are predicted as their position already."""
+    return {value: position for position, value in enumerate(signature.classes) if isinstance(value, int)}
+
+
+def _wanted(signature: Signature, single: bool, extras: tuple[Extra, ...]) -> tuple[str, ...]:
+    if single:
+        return tuple(spec.name for spec in signature.outputs)
+    wanted = [main_output(signature)]
+    for extra in extras:
+        if not has_extra(extra, signature):
+            known = [name for name in EXTRAS[signature.task] if has_extra(name, signature)]
+            remedy = f"it gives {', '.join(known)}" if known else "it gives its predictions alone"
+            raise SignatureMismatch(
+                f"the model does not give {extra}; {remedy}", [Misfit("not given by this model", feature="outputs")]
+            )
+        output = EXTRAS[signature.task][extra]
+        if output not in wanted:
+            wanted.append(output)
+    return tuple(wanted)
+
+
+def _single_extras(signature: Signature, outputs: Tensors) -> dict[str, Any]:
+    if signature.task == "anomaly":
+        return {"is_anomaly": bool(outputs["label"][0] == -1), "score": outputs["score"][0]}
+    if signature.task == "regression":
+        return {}
+    extras: dict[str, Any] = {"label": label_words(signature, outputs["label"])[0]}
+    if signature.has_probabilities:
+        extras["probabilities"] = np.ascontiguousarray(outputs["probabilities"][0])
+    return extras
+
+
+def _batch_extra(extra: Extra, signature: Signature, outputs: Tensors) -> Any:
+    match extra:
+        case "labels":
+            return label_words(signature, outputs["label"])
+        case "is_anomaly":
+            return outputs["label"] == -1
+        case "probabilities":
+            return np.ascontiguousarray(outputs["probabilities"])
+        case "scores":
+            return outputs["score"]

@@ -1,0 +1,103 @@
+"""TensorFlow Serving's REST predict: ``instances`` → ``predictions``, or ``inputs`` → ``outputs``."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from ..errors import Misfit, SignatureMismatch
+from ..tensors import Signature, Tensors, TensorSpec
+from .envelopes import TensorFlowRequest, read_envelope
+from .json_answer import json_answer
+from .json_text import read_json
+from .question import Answer
+from .rows import check_row_count
+from .tensor_inputs import fit_tensors
+from .tensor_reader import Array, read_tensor
+
+SIGNATURE_NAME = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorFlowQuestion:
+    """One decoded request; ``columnar`` when it came as ``inputs``."""
+
+    signature: Signature
+    inputs: Tensors
+    rows: int
+    columnar: bool
+    wanted: tuple[str, ...]
+    timeout_seconds: float | None = None
+
+    def answer(self, outputs: Tensors, model: str, version: str) -> Answer:
+        named = {name: np.ascontiguousarray(outputs[name]) for name in self.wanted}
+        if self.columnar:
+            return json_answer({"outputs": next(iter(named.values())) if len(named) == 1 else named})
+        if len(named) == 1:
+            return json_answer({"predictions": next(iter(named.values()))})
+        rows = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
+        return json_answer({"predictions": rows})
+
+
+def decode_tensorflow(body: bytes, signature: Signature, max_rows: int) -> TensorFlowQuestion:
+    """The question in ``body``; raises MalformedBody or SignatureMismatch."""
+    request = read_envelope(TensorFlowRequest, read_json(body))
+    if request.signature_name not in {None, "", SIGNATURE_NAME}:
+        raise SignatureMismatch(
+            f"the model has one signature, {SIGNATURE_NAME}", [Misfit("unknown", feature="signature_name")]
+        )
+    if (request.instances is None) == (request.inputs is None):
+        raise SignatureMismatch("send either instances, row by row, or inputs, column by column")
+    columnar = request.instances is None
+    if request.instances is not None:
+        check_row_count(len(request.instances), max_rows)
+    named = _by_name(request, signature)
+    given = {spec.name: _tensor(spec, named[spec.name], signature) for spec in signature.inputs if spec.name in named}
+    if len(named) > len(given):
+        names = ", ".join(spec.name for spec in signature.inputs[:20])
+        raise SignatureMismatch(f"the model takes exactly these inputs: {names}")
+    inputs = fit_tensors(given, signature)
+    rows = len(next(iter(inputs.values())))
+    check_row_count(rows, max_rows)
+    wanted = tuple(spec.name for spec in signature.outputs)
+    return TensorFlowQuestion(signature, inputs, rows, columnar, wanted)
+
+
+def _by_name(request: TensorFlowRequest, signature: Signature) -> Mapping[str, list[Any]]:
+    """Input name → its values over all rows; a model with one input may leave its name out."""
+    only = signature.inputs[0].name
+    if request.instances is None:
+        columns = request.inputs if isinstance(request.inputs, dict) else {only: request.inputs}
+        return {name: column if isinstance(column, list) else [column] for name, column in columns.items()}
+    rows = request.instances
+    if not any(isinstance(row, dict) and "b64" not in row for row in rows):
+        return {only: rows}
+    names = set(rows[0]) if isinstance(rows[0], dict) else set()
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict) or set(row) != names:
+            raise SignatureMismatch("the rows do not all name the same inputs", [Misfit("differs", row=index)])
+    return {name: [row[name] for row in cast("list[dict[str, Any]]", rows)] for name in names}
+
+
+def _tensor(spec: TensorSpec, values: list[Any], signature: Signature) -> Array:
+    if spec.datatype == "BYTES":
+        values = [[_text(cell) for cell in value] if isinstance(value, list) else _text(value) for value in values]
+    nested = bool(values) and isinstance(values[0], list)
+    shape = [len(values), len(values[0])] if nested else [len(values)]
+    nullable = any(column.allow_missing for column in signature.columns)
+    return read_tensor(spec.name, spec.datatype, shape, values, nullable)
+
+
+def _text(value: Any) -> Any:
+    """Strings as they are, ``{"b64": …}`` decoded."""
+    if not isinstance(value, dict):
+        return value
+    try:
+        return base64.b64decode(value["b64"], validate=True).decode("utf-8")
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        raise SignatureMismatch('a binary value is {"b64": "…"} and holds UTF-8 text') from None

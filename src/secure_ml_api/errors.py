@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class SecureMlApiError(Exception):
@@ -177,14 +178,25 @@ class QuotaExceeded(Refusal):
     """A quota or an address limit is used up; it is worth trying again after ``retry_after_seconds``.
 
     ``never`` says that the request asks for more than a whole window holds, so waiting alone will not help.
+    ``standings`` are those of every quota that was asked, for the headers; ``violated`` names the ones that refused.
     """
 
     reason = "quota_exceeded"
 
-    def __init__(self, detail: str, retry_after_seconds: int, *, never: bool = False) -> None:
+    def __init__(
+        self,
+        detail: str,
+        retry_after_seconds: int,
+        *,
+        never: bool = False,
+        standings: Sequence[Any] = (),
+        violated: Sequence[str] = (),
+    ) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
         self.never = never
+        self.standings = tuple(standings)
+        self.violated = tuple(violated)
 
 
 class Overloaded(Refusal):

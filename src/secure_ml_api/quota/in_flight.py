@@ -1,0 +1,174 @@
+"""Requests in flight per subject, summed over the workers of this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from struct import pack, unpack
+from threading import Lock
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from ..errors import QuotaExceeded, StorageUnavailable
+from ..state.shared import SharedState
+
+_log = logging.getLogger(__name__)
+
+# Processes that nobody gave a slot are told apart by their pid, above every slot that a server hands out.
+_UNNAMED = 1 << 31
+
+
+class Lease:
+    """One request's place; given back once, by ``release`` or at the end of a ``with`` block."""
+
+    __slots__ = ("_in_flight", "_subject")
+
+    def __init__(self, in_flight: InFlight, subject: str) -> None:
+        self._in_flight: InFlight | None = in_flight
+        self._subject = subject
+
+    def release(self) -> None:
+        """Give the place back; a second call does nothing. Never raises."""
+        in_flight, self._in_flight = self._in_flight, None
+        if in_flight is not None:
+            in_flight.leave(self._subject)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+class InFlight:
+    """Leases of this process, and of the machine's other workers through the table ``in_flight``.
+
+    A subject's record lists (slot, leases) of every worker that holds some. Each worker writes its own number, whole,
+    from what it knows in memory: so a record that was lost, or could not be written, is right again after the next
+    write, and a dead worker's part goes with its slot. Without a ``state`` only this process is counted.
+    """
+
+    def __init__(self, state: SharedState | None, on_error: Literal["local", "refuse"]) -> None:
+        self._state = state
+        self._on_error = on_error
+        self._lock = Lock()
+        self._mine: dict[str, int] = {}
+        self._unwritten: set[str] = set()
+        self._slot: int | None = None
+        self._pid = 0
+
+    def set_slot(self, slot: int) -> None:
+        if not 0 <= slot < _UNNAMED:
+            raise ValueError("a slot is a small number")
+        with self._lock:
+            self._forget_what_a_parent_held()
+            self._slot = slot
+
+    def enter(self, subject: str, limit: int) -> Lease:
+        with self._lock:
+            self._forget_what_a_parent_held()
+            mine = self._mine.get(subject, 0) + 1
+            if not self._fits(subject, mine, limit):
+                raise QuotaExceeded(f"{limit} requests are in flight already; more are taken when one ends", 1)
+            self._mine[subject] = mine
+        return Lease(self, subject)
+
+    def leave(self, subject: str) -> None:
+        with self._lock:
+            self._forget_what_a_parent_held()
+            mine = self._mine.get(subject, 0) - 1
+            if mine > 0:
+                self._mine[subject] = mine
+            elif mine == 0:
+                del self._mine[subject]
+            else:
+                return  # taken by the parent of a fork, and its to give back
+            self._write_later_if_not_now(subject, mine)
+
+    def mend(self) -> None:
+        """Write again what could not be written; never raises."""
+        if not self._unwritten:
+            return
+        with self._lock:
+            self._forget_what_a_parent_held()
+            for subject in list(self._unwritten):
+                self._write_later_if_not_now(subject, self._mine.get(subject, 0))
+
+    def drop_slot(self, slot: int) -> None:
+        """Forget the leases of ``slot``; raises StorageUnavailable."""
+        if self._state is None:
+            return
+        with self._state.writing("in_flight") as transaction:
+            for key, record in list(transaction.cursor()):
+                kept = _others(record, slot)
+                if len(kept) * 4 != len(record):
+                    _put(transaction, key, kept)
+
+    def _fits(self, subject: str, mine: int, limit: int) -> bool:
+        """Whether ``mine`` and the other workers' leases are within ``limit``; if so, ``mine`` is written."""
+        if self._state is None or mine > limit:
+            return mine <= limit
+        key = subject.encode()
+        slot = self._current_slot()
+        try:
+            with self._state.writing("in_flight") as transaction:
+                others = _others(transaction.get(key), slot)
+                if sum(others[1::2]) + mine > limit:
+                    return False
+                _put(transaction, key, (*others, slot, mine))
+        except StorageUnavailable as error:
+            if self._on_error == "refuse":
+                raise
+            self._note_unwritten(subject, error)
+            return True
+        return True
+
+    def _write_later_if_not_now(self, subject: str, mine: int) -> None:
+        if self._state is None:
+            return
+        key = subject.encode()
+        slot = self._current_slot()
+        try:
+            with self._state.writing("in_flight") as transaction:
+                others = _others(transaction.get(key), slot)
+                _put(transaction, key, (*others, slot, mine) if mine else others)
+        except StorageUnavailable as error:
+            self._note_unwritten(subject, error)
+        else:
+            if self._unwritten:
+                self._unwritten.discard(subject)
+
+    def _note_unwritten(self, subject: str, error: StorageUnavailable) -> None:
+        if not self._unwritten:
+            _log.error("requests in flight are counted per worker for now: %s", error.detail)
+        self._unwritten.add(subject)
+
+    def _current_slot(self) -> int:
+        return _UNNAMED | os.getpid() if self._slot is None else self._slot
+
+    def _forget_what_a_parent_held(self) -> None:
+        pid = os.getpid()
+        if pid != self._pid:
+            self._pid = pid
+            self._mine.clear()
+            self._unwritten.clear()
+
+
+def _others(record: bytes | None, slot: int) -> tuple[int, ...]:
+    """The (slot, leases) pairs of ``record``, flat, without those of ``slot``."""
+    if record is None:
+        return ()
+    pairs = unpack(f"<{len(record) // 4}I", record)
+    if len(pairs) == 2 and pairs[0] == slot:
+        return ()
+    return tuple(number for at in range(0, len(pairs), 2) if pairs[at] != slot for number in pairs[at : at + 2])
+
+
+def _put(transaction: Any, key: bytes, pairs: tuple[int, ...]) -> None:
+    """Write ``pairs``; a subject with none has no record, so that subjects which come once leave nothing."""
+    if pairs:
+        transaction.put(key, pack(f"<{len(pairs)}I", *pairs))
+    else:
+        transaction.delete(key)

@@ -1,0 +1,155 @@
+"""The limiter: quotas charged as a whole or not at all, and requests in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+from ..errors import QuotaExceeded
+from .failover import Failover
+from .flask_storage import STORAGE_URI
+from .in_flight import InFlight, Lease
+from .rates import parse_rate
+from .windows import NANOSECONDS, Verdict, Wanted
+
+_LONGEST_SUBJECT = 200
+
+
+class Charge(NamedTuple):
+    """``cost`` units of the quota ``name``, which is ``rate`` (as in ``600/minute``) for the subject charged."""
+
+    name: str
+    rate: str
+    cost: int = 1
+
+
+class Standing(NamedTuple):
+    """Where a subject stands with one quota: ``remaining`` of ``limit`` units for the next ``reset_seconds``."""
+
+    name: str
+    limit: int
+    window_seconds: int
+    remaining: int
+    reset_seconds: int
+
+
+class Limiter:
+    """Counts what clients and addresses use. Built before the fork, used after it: it opens nothing until then.
+
+    A *subject* is whoever is charged. Give each kind its own prefix (``client:…``, ``address:…``), so that no client
+    can be named like an address.
+    """
+
+    def __init__(self, counters: Failover, in_flight: InFlight) -> None:
+        self.counters = counters
+        self._in_flight = in_flight
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the store of the quotas does not answer right now."""
+        return self.counters.degraded
+
+    @property
+    def storage_uri(self) -> str:
+        """For Flask-Limiter, with ``storage_options``: it then counts in the same place, with the same stand-in."""
+        return STORAGE_URI
+
+    @property
+    def storage_options(self) -> dict[str, Any]:
+        return {"counters": self.counters}
+
+    def charge(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
+        """Take all of ``charges`` from ``subject``'s quotas or nothing; where it stands with each afterwards.
+
+        Raises QuotaExceeded, having taken nothing, when one does not fit: whoever waits its ``retry_after_seconds``
+        finds room unless others took it, or, with ``never``, has to ask for less. Raises StorageUnavailable when the
+        counters cannot be reached and settings say to refuse then.
+        """
+        wanted = _wanted(subject, charges)
+        return _judge(charges, wanted, self.counters.run(lambda counters: counters.charge(wanted)))
+
+    def peek(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
+        """Like ``charge``, raising what it would raise now, but nothing is taken."""
+        wanted = _wanted(subject, charges)
+        return _judge(charges, wanted, self.counters.run(lambda counters: counters.peek(wanted)))
+
+    def enter(self, subject: str, limit: int) -> Lease:
+        """One of ``limit`` places for requests of ``subject`` in flight on this machine, until the lease is released.
+
+        Raises QuotaExceeded when all are taken, and StorageUnavailable as ``charge``.
+        """
+        return self._in_flight.enter(_short(subject), limit)
+
+    def set_slot(self, slot: int) -> None:
+        """Name this process's place among the workers, before its first lease; two living ones never share one."""
+        self._in_flight.set_slot(slot)
+
+    def drop_slot(self, slot: int) -> None:
+        """Forget the leases of the worker that was in ``slot`` and is gone."""
+        self._in_flight.drop_slot(slot)
+
+    def housekeep(self) -> None:
+        """Forget windows that are over and mend what could not be written; bounded work, to be called every second.
+
+        Never raises: a store that does not answer is met again by the next request.
+        """
+        self.counters.purge()
+        self._in_flight.mend()
+
+
+def _wanted(subject: str, charges: Sequence[Charge]) -> list[Wanted]:
+    subject = _short(subject)
+    wanted = []
+    for name, written, cost in charges:
+        rate = parse_rate(written)
+        if cost < 0:
+            raise ValueError("a charge cannot be negative")
+        wanted.append(Wanted(f"LIMITER/{subject}/{name}/{rate.key}", rate.limit, rate.window_seconds, cost))
+    if len(wanted) > 1 and len({one.key for one in wanted}) != len(wanted):
+        raise ValueError("one quota is charged once: add the costs up")
+    return wanted
+
+
+def _short(subject: str) -> str:
+    """``subject`` as a key that every store takes; those that are long or not ASCII become a digest of themselves."""
+    if len(subject) <= _LONGEST_SUBJECT and subject.isascii():
+        return subject
+    return "digest:" + blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
+
+
+def _judge(charges: Sequence[Charge], wanted: Sequence[Wanted], verdict: Verdict) -> tuple[Standing, ...]:
+    standings = tuple(
+        [
+            Standing(charge.name, limit, window_seconds, max(0, limit - used), _seconds(left_ns))
+            for charge, (_, limit, window_seconds, _), (used, left_ns) in zip(
+                charges, wanted, verdict.windows, strict=True
+            )
+        ]
+    )
+    if not verdict.admitted:
+        raise _refusal(charges, standings)
+    return standings
+
+
+def _refusal(charges: Sequence[Charge], standings: tuple[Standing, ...]) -> QuotaExceeded:
+    """What to tell the caller: the quota that can never hold the request, or the one that is free last."""
+    asked = zip(charges, standings, strict=True)
+    violated = [(charge, standing) for charge, standing in asked if charge.cost > standing.remaining]
+    names = [standing.name for _, standing in violated]
+    for charge, standing in violated:
+        if charge.cost > standing.limit:
+            detail = f"the request needs more than the whole quota of {_said(standing, charge)}; ask for less at once"
+            return QuotaExceeded(detail, standing.window_seconds, never=True, standings=standings, violated=names)
+    charge, last = max(violated, key=lambda pair: pair[1].reset_seconds)
+    detail = f"the quota of {_said(last, charge)} is used up"
+    return QuotaExceeded(detail, max(1, last.reset_seconds), standings=standings, violated=names)
+
+
+def _said(standing: Standing, charge: Charge) -> str:
+    return f"{standing.limit} {standing.name.replace('_', ' ')} per {parse_rate(charge.rate).unit}"
+
+
+def _seconds(nanoseconds: int) -> int:
+    """Whole seconds, rounded up: whoever waits that long has waited long enough."""
+    return -(-nanoseconds // NANOSECONDS)

@@ -1,0 +1,99 @@
+"""Counters in Redis or Valkey: exact over several machines, one round trip a charge, every wait bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from limits.storage import RedisStorage
+
+from ..errors import SettingsError
+from .counters import Counters
+from .windows import Verdict, Wanted, Window
+
+# All or nothing over KEYS. ARGV: "1" to charge or "0" to look, then limit, window in milliseconds and cost of each key.
+# Answers 1 or 0 for admitted, then used and milliseconds left of each. A key that would outlive its window was written
+# before the server's clock was set back, and one that never ends was not written here: both start anew.
+_WEIGH = b"""
+local admitted, used, left = 1, {}, {}
+for i, key in ipairs(KEYS) do
+  local limit, window, cost = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
+  left[i] = redis.call('PTTL', key)
+  if left[i] < 0 or left[i] > window then
+    used[i], left[i] = 0, -1
+  else
+    used[i] = tonumber(redis.call('GET', key) or '0')
+  end
+  if used[i] + cost > limit then admitted = 0 end
+end
+local answer = {admitted}
+for i, key in ipairs(KEYS) do
+  local window, cost = ARGV[3 * i], ARGV[3 * i + 1]
+  if admitted == 1 and ARGV[1] == '1' and cost ~= '0' then
+    if left[i] < 0 then redis.call('SET', key, cost, 'PX', window) else redis.call('INCRBY', key, cost) end
+    used[i] = used[i] + tonumber(cost)
+  end
+  if left[i] < 0 then left[i] = tonumber(window) end
+  answer[2 * i], answer[2 * i + 1] = used[i], left[i]
+end
+return answer
+"""
+
+
+class RedisCounters(RedisStorage):
+    """The library's Redis storage, with charges that are all or nothing in one script.
+
+    Windows end by Redis's own expiry, so the clocks of the machines do not matter. Its methods raise the client
+    library's RedisError when the server does not answer in time.
+    """
+
+    STORAGE_SCHEME: list[str] | None = None  # type: ignore[assignment]  # the library keeps its schemes
+
+    def initialize_storage(self, _uri: str) -> None:
+        super().initialize_storage(_uri)
+        self._weigh_script = self.get_connection().register_script(_WEIGH)
+
+    def charge(self, wanted: Sequence[Wanted]) -> Verdict:
+        return self._weigh("1", wanted)
+
+    def peek(self, wanted: Sequence[Wanted]) -> Verdict:
+        return self._weigh("0", wanted)
+
+    def purge(self) -> int:
+        """Nothing to do: Redis forgets windows that are over by itself."""
+        return 0
+
+    def _weigh(self, charge: str, wanted: Sequence[Wanted]) -> Verdict:
+        keys = [self.prefixed_key(one.key) for one in wanted]
+        arguments: list[Any] = [charge]
+        for _, limit, window_seconds, cost in wanted:
+            arguments += (limit, window_seconds * 1000, cost)
+        admitted, *numbers = self._weigh_script(keys, arguments)
+        windows = [Window(used, left_ms * 1_000_000) for used, left_ms in zip(numbers[::2], numbers[1::2], strict=True)]
+        return Verdict(bool(admitted), tuple(windows))
+
+
+def open_redis(url: str, timeout_seconds: float) -> Counters:
+    """Counters at ``url`` (``redis``, ``rediss``, ``valkey`` …); not connected until their first use.
+
+    One client library serves both servers, as they speak one protocol. It neither waits longer than
+    ``timeout_seconds`` for a connection or an answer, nor asks twice: a charge that was sent and not answered may have
+    been taken. Raises SettingsError when the library is missing or the URL is not one.
+    """
+    try:
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+    except ImportError:
+        raise SettingsError(
+            "state.url: counting in Redis or Valkey needs the extra: pip install 'secure-ml-api[redis]'"
+        ) from None
+    options: dict[str, Any] = {
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,  # no handshake beyond AUTH and SELECT, and none of the notifications that stretch time-outs
+    }
+    try:
+        return RedisCounters(url.replace("valkey", "redis", 1), **options)
+    except ValueError:
+        raise SettingsError("state.url: not a Redis URL; write it as redis://:password@host:6379/0") from None

@@ -1,0 +1,158 @@
+"""The log: every line on stderr is one JSON object, whoever wrote it.
+
+Fields: ``time`` (UTC, RFC 3339), ``level``, ``logger``, ``message``, ``request_id`` while a request is answered, then
+whatever the caller passed as ``extra``, and ``exception`` where there is one.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import threading
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from ..settings import TelemetrySettings
+from .lines import write_line
+from .request_ids import current_request_id
+
+_OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_MAX_PATH_CHARACTERS = 512
+
+_access_enabled = False
+
+
+class JsonLines(logging.Handler):
+    """Writes each record as one JSON object to stderr; see ``lines`` for what is escaped, shortened and redacted."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write_line(fields_of(record))
+        except Exception:  # noqa: BLE001 — a record that cannot be formatted must not fail the work that it tells of
+            fields = _fields(record.created, record.levelname, record.name)
+            write_line({**fields, "message": "a log record could not be formatted", "source": record.pathname})
+
+
+def configure_logging(telemetry: TelemetrySettings) -> None:
+    """Send every log record, Python warning and uncaught exception to stderr as JSON lines.
+
+    For the process that serves; may be called again with other settings, which then hold.
+    """
+    global _access_enabled
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, JsonLines)]:
+        root.removeHandler(handler)
+    root.addHandler(JsonLines())
+    root.setLevel(telemetry.log_level.upper())
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False
+    sys.excepthook = _log_uncaught
+    sys.unraisablehook = _log_unraisable
+    threading.excepthook = _log_thread
+    _access_enabled = telemetry.access_log
+
+
+def capture_stderr() -> None:
+    """Turn what Python code prints to ``sys.stderr`` into log lines: gunicorn and libraries print there at times.
+
+    What C code writes to the descriptor itself is out of reach here.
+    """
+    sys.stderr = _LoggedStream()
+
+
+def log_access(
+    *,
+    request_id: str,
+    method: str,
+    path: str,
+    route: str,
+    status: int,
+    seconds: float,
+    address: str | None,
+    **more: Any,
+) -> None:
+    """One line for one answered request, when the settings ask for it; ``path`` is without its query.
+
+    It costs a few microseconds, as it does not pass through ``logging``.
+    """
+    if not _access_enabled:
+        return
+    write_line(
+        {
+            "time": datetime.now(UTC),
+            "level": "info",
+            "logger": "access",
+            "message": "request",
+            "request_id": request_id,
+            "method": method[:16],
+            "path": path[:_MAX_PATH_CHARACTERS],
+            "route": route,
+            "status": status,
+            "seconds": round(seconds, 6),
+            "address": address,
+            **more,
+        }
+    )
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What the line of ``record`` says."""
+    fields = _fields(record.created, record.levelname, record.name)
+    fields["message"] = record.getMessage()
+    request_id = current_request_id.get()
+    if request_id is not None:
+        fields["request_id"] = request_id
+    fields["pid"] = record.process
+    fields.update((key, value) for key, value in record.__dict__.items() if key not in _OWN)
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["exception"] = "".join(traceback.format_exception(*record.exc_info))
+    if record.stack_info:
+        fields["stack"] = record.stack_info
+    return fields
+
+
+def _fields(created: float, level: str, logger: str) -> dict[str, Any]:
+    return {"time": datetime.fromtimestamp(created, UTC), "level": level.lower(), "logger": logger}
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger("python").critical("uncaught exception", exc_info=(kind, error, trace))
+
+
+def _log_thread(arguments: threading.ExceptHookArgs) -> None:
+    if arguments.exc_value is not None:
+        _log_uncaught(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+
+
+def _log_unraisable(unraisable: Any) -> None:
+    error = unraisable.exc_value
+    logging.getLogger("python").error("exception ignored in %r", unraisable.object, exc_info=error)
+
+
+class _LoggedStream(io.TextIOBase):
+    """A ``sys.stderr`` whose every line becomes a log record."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rest = ""
+        self._lock = threading.Lock()
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 2
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                logging.getLogger("stderr").warning("%s", line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits but half a line, which goes with its other half."""

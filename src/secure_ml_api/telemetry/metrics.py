@@ -1,0 +1,189 @@
+"""The metric catalogue, on one screen, and the few ways to count in it.
+
+Under the server the numbers live in one set of files per worker slot (see ``slots``) and any worker answers for all;
+without one they live in the memory of this process. No label value is the caller's to choose: routes are rules of the
+URL map, models come from the registry, methods and reasons are fixed words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from threading import Lock
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from . import slots
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SHORT_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 5, 30)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_MODEL = ("model", "version")
+
+
+class _Catalogue:
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        def counter(name: str, text: str, labels: Sequence[str]) -> Counter:
+            return Counter(f"secure_ml_api_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
+            return Histogram(f"secure_ml_api_{name}", text, labels, buckets=buckets, registry=registry)
+
+        def gauge(name: str, text: str, labels: Sequence[str], mode: str) -> Gauge:
+            return Gauge(f"secure_ml_api_{name}", text, labels, multiprocess_mode=mode, registry=registry)  # type: ignore[arg-type]
+
+        self.requests = counter("requests_total", "Requests answered.", ("route", "method", "status"))
+        self.request_seconds = histogram("request_seconds", "Time from request to answer.", ("route",), _SECONDS)
+        self.rows = counter("rows_total", "Rows predicted.", _MODEL)
+        self.inference_seconds = histogram("inference_seconds", "Time of one model run.", _MODEL, _SHORT_SECONDS)
+        self.queue_seconds = histogram("queue_seconds", "Time a request waited for its run.", _MODEL, _SHORT_SECONDS)
+        self.batch_rows = histogram("batch_rows", "Rows of one model run.", _MODEL, _ROWS)
+        self.in_flight = gauge("in_flight", "Requests being answered now.", (), "livesum")
+        self.rejected = counter("rejected_total", "Requests refused, by reason.", ("reason",))
+        self.auth_failures = counter("auth_failures_total", "Authentications that failed, by reason.", ("reason",))
+        self.predictions = counter("predictions_total", "Rows predicted, by outcome.", (*_MODEL, "outcome"))
+        self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
+
+
+@cache
+def _catalogue_of(directory: str) -> _Catalogue:  # noqa: ARG001 — the key of the cache
+    # One for the life of the process, as prometheus_client keeps every value it ever made and opens all of them anew
+    # in each worker: an application that is rebuilt on reload must not leave a second set behind.
+    return _Catalogue(None)
+
+
+class _ModelFacts(NamedTuple):
+    name: str
+    version: str
+    runtime: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetrics:
+    """What is counted for one version of a model, bound once so that a request looks nothing up."""
+
+    rows: Counter
+    inference_seconds: Histogram
+    queue_seconds: Histogram
+    batch_rows: Histogram
+    _predictions: Counter
+    _facts: tuple[str, str]
+    _outcomes: dict[str, Counter]
+
+    def predicted(self, outcome: str, rows: int = 1) -> None:
+        """Count ``rows`` answered with ``outcome``: a label of the model's signature or a fixed word."""
+        bound = self._outcomes.get(outcome)
+        if bound is None:
+            bound = self._outcomes[outcome] = self._predictions.labels(*self._facts, outcome)
+        bound.inc(rows)
+
+
+class Metrics:
+    """The catalogue, ready to count; may be made before a fork and used after it."""
+
+    def __init__(self) -> None:
+        directory = slots.current_directory()
+        self._registry = CollectorRegistry() if directory is None else None
+        self._catalogue = _Catalogue(self._registry) if directory is None else _catalogue_of(str(directory))
+        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._models: set[_ModelFacts] = set()
+        self._in_flight = 0
+        self._lock = Lock()
+
+    def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answer; ``route`` is a rule of the URL map or a fixed word."""
+        bound = self._routes.get((route, method, status))
+        if bound is None:
+            known = method if method in _METHODS else "other"
+            bound = (
+                self._catalogue.requests.labels(route, known, str(status)),
+                self._catalogue.request_seconds.labels(route),
+            )
+            if known == method:  # what callers invent is never kept
+                self._routes[route, method, status] = bound
+        bound[0].inc()
+        bound[1].observe(seconds)
+
+    def in_flight_changed(self, delta: int) -> None:
+        """One more (+1) or one fewer (−1) request is being answered by this worker."""
+        with self._lock:
+            self._in_flight += delta
+            self._catalogue.in_flight.set(self._in_flight)
+
+    def rejected(self, reason: str) -> None:
+        """Count a refusal by the fixed ``reason`` of its class."""
+        self._catalogue.rejected.labels(reason).inc()
+
+    def auth_failed(self, reason: str) -> None:
+        """Count a failed authentication by a fixed word."""
+        self._catalogue.auth_failures.labels(reason).inc()
+
+    def for_model(self, name: str, version: str) -> ModelMetrics:
+        """The children of one version of a model of the registry."""
+        catalogue, facts = self._catalogue, (name, version)
+        return ModelMetrics(
+            rows=catalogue.rows.labels(*facts),
+            inference_seconds=catalogue.inference_seconds.labels(*facts),
+            queue_seconds=catalogue.queue_seconds.labels(*facts),
+            batch_rows=catalogue.batch_rows.labels(*facts),
+            _predictions=catalogue.predictions,
+            _facts=facts,
+            _outcomes={},
+        )
+
+    def model_loaded(self, name: str, version: str, runtime: str, digest: str) -> None:
+        """From now on ``secure_ml_api_model_info`` shows this version."""
+        facts = _ModelFacts(name, version, runtime, digest)
+        self._models.add(facts)
+        if self._registry is not None or slots.current_slot() is not None:
+            # The master only remembers: what it wrote would outlive the models of a reload.
+            self._catalogue.model_info.labels(*facts).set(1)
+
+    def model_unloaded(self, name: str, version: str, runtime: str, digest: str) -> None:
+        """From now on this worker no longer shows this version."""
+        facts = _ModelFacts(name, version, runtime, digest)
+        self._models.discard(facts)
+        self._catalogue.model_info.labels(*facts).set(0)
+
+    def mend(self) -> bool:
+        """Make the files of this process anew if they were deleted, and state the gauges again; True if they were.
+
+        For the start of a worker and its housekeeping: it is cheap.
+        """
+        lost = slots.reopen_if_lost()
+        with self._lock:
+            self._catalogue.in_flight.set(self._in_flight)
+        if self._registry is not None or slots.current_slot() is not None:
+            for facts in tuple(self._models):
+                self._catalogue.model_info.labels(*facts).set(1)
+        return lost
+
+    def exposition(self) -> tuple[bytes, str]:
+        """All workers' numbers in Prometheus's text format, and its content type."""
+        self.mend()
+        registry = self._registry or _all_workers()
+        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+class _AllWorkers(MultiProcessCollector):
+    """The files of all slots, read as one; models that no worker serves any more are left out."""
+
+    def collect(self) -> list[Metric]:
+        metrics: list[Metric] = list(super().collect())  # type: ignore[no-untyped-call]
+        for metric in metrics:
+            if metric.name == "secure_ml_api_model_info":
+                metric.samples = [sample for sample in metric.samples if sample.value]
+        return metrics
+
+
+def _all_workers() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    _AllWorkers(registry, str(slots.current_directory()))  # type: ignore[no-untyped-call]
+    return registry

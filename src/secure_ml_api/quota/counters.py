@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -22,11 +22,11 @@ class Counters(Protocol):
         """What its methods raise when the store does not answer."""
         ...
 
-    def charge(self, wanted: Sequence[Wanted]) -> Verdict:
+    def charge(self, wanted: Wanted) -> Verdict:
         """Take all of ``wanted`` or nothing, as one step that no other process or thread sees half of."""
         ...
 
-    def peek(self, wanted: Sequence[Wanted]) -> Verdict:
+    def peek(self, wanted: Wanted) -> Verdict:
         """What ``charge`` would answer now; takes nothing."""
         ...
 
@@ -79,11 +79,11 @@ class WindowStorage(Storage):
     def base_exceptions(self) -> type[Exception]:
         return StorageUnavailable
 
-    def charge(self, wanted: Sequence[Wanted]) -> Verdict:
+    def charge(self, wanted: Wanted) -> Verdict:
         with self._writing() as table:
             return weigh(table, wanted, self._clock(), charge=True)
 
-    def peek(self, wanted: Sequence[Wanted]) -> Verdict:
+    def peek(self, wanted: Wanted) -> Verdict:
         with self._reading() as table:
             return weigh(table, wanted, self._clock(), charge=False)
 
@@ -93,12 +93,12 @@ class WindowStorage(Storage):
 
     def get(self, key: str) -> int:
         with self._reading() as table:
-            return look(table, key, self._clock()).used
+            return look(table, key, self._clock())[0]
 
     def get_expiry(self, key: str) -> float:
         """When the window of ``key`` ends, as seconds of the wall clock: the library's unit, and only for display."""
         with self._reading() as table:
-            return time.time() + look(table, key, self._clock()).left_ns / NANOSECONDS
+            return time.time() + look(table, key, self._clock())[1] / NANOSECONDS
 
     def check(self) -> bool:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from .failover import Failover
 from .flask_storage import STORAGE_URI
 from .in_flight import InFlight, Lease
 from .rates import parse_rate
-from .windows import NANOSECONDS, Verdict, Wanted
+from .windows import NANOSECONDS, Counter, Verdict, Wanted, stored_key
 
 _LONGEST_SUBJECT = 200
 
@@ -98,17 +99,23 @@ class Limiter:
         self._in_flight.mend()
 
 
-def _wanted(subject: str, charges: Sequence[Charge]) -> list[Wanted]:
-    subject = _short(subject)
+def _wanted(subject: str, charges: Sequence[Charge]) -> Wanted:
     wanted = []
-    for name, written, cost in charges:
-        rate = parse_rate(written)
+    for name, rate, cost in charges:
         if cost < 0:
             raise ValueError("a charge cannot be negative")
-        wanted.append(Wanted(f"LIMITER/{subject}/{name}/{rate.key}", rate.limit, rate.window_seconds, cost))
-    if len(wanted) > 1 and len({one.key for one in wanted}) != len(wanted):
+        wanted.append((_counter(subject, name, rate), cost))
+    if len(wanted) > 1 and len({counter.key for counter, _ in wanted}) != len(wanted):
         raise ValueError("one quota is charged once: add the costs up")
     return wanted
+
+
+@lru_cache(maxsize=8192)
+def _counter(subject: str, name: str, written: str) -> Counter:
+    """The counter that the ``limits`` library's FixedWindow strategy uses for this rate and these identifiers."""
+    rate = parse_rate(written)
+    key = f"LIMITER/{_short(subject)}/{name}/{rate.key}"
+    return Counter(key, stored_key(key), rate.limit, rate.window_seconds)
 
 
 def _short(subject: str) -> str:
@@ -118,16 +125,17 @@ def _short(subject: str) -> str:
     return "digest:" + blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
 
 
-def _judge(charges: Sequence[Charge], wanted: Sequence[Wanted], verdict: Verdict) -> tuple[Standing, ...]:
+def _judge(charges: Sequence[Charge], wanted: Wanted, verdict: Verdict) -> tuple[Standing, ...]:
+    admitted, windows = verdict
     standings = tuple(
         [
-            Standing(charge.name, limit, window_seconds, max(0, limit - used), _seconds(left_ns))
-            for charge, (_, limit, window_seconds, _), (used, left_ns) in zip(
-                charges, wanted, verdict.windows, strict=True
+            Standing(charge[0], limit, window_seconds, max(0, limit - used), -(-left_ns // NANOSECONDS))
+            for charge, ((_, _, limit, window_seconds), _), (used, left_ns) in zip(
+                charges, wanted, windows, strict=True
             )
         ]
     )
-    if not verdict.admitted:
+    if not admitted:
         raise _refusal(charges, standings)
     return standings
 
@@ -148,8 +156,3 @@ def _refusal(charges: Sequence[Charge], standings: tuple[Standing, ...]) -> Quot
 
 def _said(standing: Standing, charge: Charge) -> str:
     return f"{standing.limit} {standing.name.replace('_', ' ')} per {parse_rate(charge.rate).unit}"
-
-
-def _seconds(nanoseconds: int) -> int:
-    """Whole seconds, rounded up: whoever waits that long has waited long enough."""
-    return -(-nanoseconds // NANOSECONDS)

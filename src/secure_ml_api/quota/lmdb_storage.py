@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,7 +49,7 @@ class LmdbStorage(WindowStorage):
     def _writing(self) -> AbstractContextManager[Table]:
         return self._state.writing("counters")
 
-    def charge(self, wanted: Sequence[Wanted]) -> Verdict:
+    def charge(self, wanted: Wanted) -> Verdict:
         try:
             return super().charge(wanted)
         except StorageUnavailable as error:

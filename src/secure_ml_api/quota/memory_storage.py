@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from .counters import WindowStorage
-from .windows import Table, is_over, stored_key
+from .windows import is_over, stored_key
 
 _PURGED_AT_ONCE = 5_000
 
 
 class MemoryTable(dict[bytes, bytes]):
-    """A dictionary with the verbs of an LMDB transaction."""
+    """A dictionary with the verbs of an LMDB transaction, entered by one thread at a time."""
 
-    def put(self, key: bytes, value: bytes, /) -> bool:
-        self[key] = value
-        return True
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = Lock()
+
+    put = dict.__setitem__
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lock.release()
 
 
 class MemoryStorage(WindowStorage):
@@ -31,19 +41,16 @@ class MemoryStorage(WindowStorage):
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
         super().__init__(uri, wrap_exceptions, **options)
         self._table = MemoryTable()
-        self._lock = Lock()
         self._to_visit: list[bytes] = []
 
-    @contextmanager
-    def _locked(self) -> Iterator[Table]:
-        with self._lock:
-            yield self._table
+    def _locked(self) -> MemoryTable:
+        return self._table
 
     _reading = _writing = _locked
 
     def purge(self) -> int:
         purged = 0
-        with self._lock:
+        with self._table:
             if not self._to_visit:
                 self._to_visit = list(self._table)
             now_ns = self._clock()
@@ -56,11 +63,11 @@ class MemoryStorage(WindowStorage):
         return purged
 
     def reset(self) -> int | None:
-        with self._lock:
+        with self._table:
             forgotten = len(self._table)
             self._table.clear()
         return forgotten
 
     def clear(self, key: str) -> None:
-        with self._lock:
+        with self._table:
             self._table.pop(stored_key(key), None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from limits.storage import RedisStorage
 
 from ..errors import SettingsError
 from .counters import Counters
-from .windows import Verdict, Wanted, Window
+from .windows import Verdict, Wanted
 
 # All or nothing over KEYS. ARGV: "1" to charge or "0" to look, then limit, window in milliseconds and cost of each key.
 # Answers 1 or 0 for admitted, then used and milliseconds left of each. A key that would outlive its window was written
@@ -53,24 +52,24 @@ class RedisCounters(RedisStorage):
         super().initialize_storage(_uri)
         self._weigh_script = self.get_connection().register_script(_WEIGH)
 
-    def charge(self, wanted: Sequence[Wanted]) -> Verdict:
+    def charge(self, wanted: Wanted) -> Verdict:
         return self._weigh("1", wanted)
 
-    def peek(self, wanted: Sequence[Wanted]) -> Verdict:
+    def peek(self, wanted: Wanted) -> Verdict:
         return self._weigh("0", wanted)
 
     def purge(self) -> int:
         """Nothing to do: Redis forgets windows that are over by itself."""
         return 0
 
-    def _weigh(self, charge: str, wanted: Sequence[Wanted]) -> Verdict:
-        keys = [self.prefixed_key(one.key) for one in wanted]
+    def _weigh(self, charge: str, wanted: Wanted) -> Verdict:
+        keys = [self.prefixed_key(counter.key) for counter, _ in wanted]
         arguments: list[Any] = [charge]
-        for _, limit, window_seconds, cost in wanted:
-            arguments += (limit, window_seconds * 1000, cost)
+        for counter, cost in wanted:
+            arguments += (counter.limit, counter.window_seconds * 1000, cost)
         admitted, *numbers = self._weigh_script(keys, arguments)
-        windows = [Window(used, left_ms * 1_000_000) for used, left_ms in zip(numbers[::2], numbers[1::2], strict=True)]
-        return Verdict(bool(admitted), tuple(windows))
+        windows = [(used, left_ms * 1_000_000) for used, left_ms in zip(numbers[::2], numbers[1::2], strict=True)]
+        return bool(admitted), windows
 
 
 def open_redis(url: str, timeout_seconds: float) -> Counters:

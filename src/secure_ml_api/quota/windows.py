@@ -12,32 +12,28 @@ from typing import NamedTuple, Protocol
 
 NANOSECONDS = 1_000_000_000
 
-_RECORD = Struct("<qq")
+_RECORD = Struct("<qq")  # units used, end of the window
+_pack, _unpack = _RECORD.pack, _RECORD.unpack
 _LARGEST = 2**63 - 1
 _LONGEST_KEY = 480  # LMDB takes 511 bytes
 
 
-class Wanted(NamedTuple):
-    """``cost`` units wanted from the counter ``key``, which holds ``limit`` units per window."""
+class Counter(NamedTuple):
+    """One quota of one subject: at most ``limit`` units per window, counted under ``key``."""
 
     key: str
+    stored_key: bytes
     limit: int
     window_seconds: int
-    cost: int
 
 
-class Window(NamedTuple):
-    """What a counter holds, and how long until it starts from zero; a whole window when none is open."""
+# What a request asks of its quotas: units of each counter; and what is found there: units used, nanoseconds left (a
+# whole window when none is open). Plain tuples, as each request makes several.
+Wanted = Sequence[tuple[Counter, int]]
+Window = tuple[int, int]
 
-    used: int
-    left_ns: int
-
-
-class Verdict(NamedTuple):
-    """Whether all that was wanted fits, and each counter's window: with the cost when charged, otherwise without."""
-
-    admitted: bool
-    windows: tuple[Window, ...]
+# Whether all that was wanted fits, and each counter's window: with the cost when charged, otherwise without.
+Verdict = tuple[bool, list[Window]]
 
 
 class Table(Protocol):
@@ -48,48 +44,46 @@ class Table(Protocol):
     def put(self, key: bytes, value: bytes, /) -> object: ...
 
 
-def weigh(table: Table, wanted: Sequence[Wanted], now_ns: int, *, charge: bool) -> Verdict:
+def weigh(table: Table, wanted: Wanted, now_ns: int, *, charge: bool) -> Verdict:
     """Whether ``wanted`` fits as a whole; with ``charge`` it is also taken, all of it or nothing.
 
-    The keys must differ, and nobody else may write to ``table`` meanwhile.
+    The counters must differ, and nobody else may write to ``table`` meanwhile.
     """
     admitted = True
-    found = []
-    for name, limit, window_seconds, cost in wanted:
-        key = stored_key(name)
-        length_ns = window_seconds * NANOSECONDS
-        used, end_ns = _read(table.get(key), now_ns, length_ns)
+    windows = []
+    for (_, key, limit, window_seconds), cost in wanted:
+        used, left_ns = window = _read(table.get(key), now_ns, window_seconds * NANOSECONDS)
         if used + cost > limit:
             admitted = False
-        found.append((key, used, end_ns, cost))
+        windows.append(window)
     if not (admitted and charge):
-        return Verdict(admitted, tuple([Window(used, end_ns - now_ns) for _, used, end_ns, _ in found]))
-    windows = []
-    for key, used, end_ns, cost in found:
+        return admitted, windows
+    for at, ((_, key, _, _), cost) in enumerate(wanted):
         if cost:
-            table.put(key, _RECORD.pack(used + cost, end_ns))
-        windows.append(Window(used + cost, end_ns - now_ns))
-    return Verdict(True, tuple(windows))
+            used, left_ns = windows[at]
+            table.put(key, _pack(used + cost, now_ns + left_ns))
+            windows[at] = used + cost, left_ns
+    return True, windows
 
 
 def add(table: Table, name: str, window_seconds: int, amount: int, now_ns: int) -> int:
     """Count ``amount`` whatever the limit; the new sum."""
     key = stored_key(name)
-    used, end_ns = _read(table.get(key), now_ns, window_seconds * NANOSECONDS)
+    used, left_ns = _read(table.get(key), now_ns, window_seconds * NANOSECONDS)
     used = min(used + amount, _LARGEST)
-    table.put(key, _RECORD.pack(used, end_ns))
+    table.put(key, _pack(used, now_ns + left_ns))
     return used
 
 
 def look(table: Table, name: str, now_ns: int) -> Window:
     """The open window of a counter; zero used and zero left when none is open."""
-    used, end_ns = _read(table.get(stored_key(name)), now_ns, _LARGEST)
-    return Window(used, end_ns - now_ns) if used else Window(0, 0)
+    window = _read(table.get(stored_key(name)), now_ns, _LARGEST)
+    return window if window[0] else (0, 0)
 
 
 def is_over(record: bytes, now_ns: int) -> bool:
     """Whether ``record`` belongs to a window that has ended."""
-    end_ns: int = _RECORD.unpack(record)[1]
+    end_ns: int = _unpack(record)[1]
     return end_ns <= now_ns
 
 
@@ -99,13 +93,13 @@ def stored_key(name: str) -> bytes:
     return key if len(key) <= _LONGEST_KEY else b"digest/" + blake2b(key, digest_size=32).hexdigest().encode()
 
 
-def _read(record: bytes | None, now_ns: int, length_ns: int) -> tuple[int, int]:
-    """Used units and end of the open window, or of a new one.
+def _read(record: bytes | None, now_ns: int, length_ns: int) -> Window:
+    """Used units and time left of the open window, or of a new one.
 
     A window that ends later than a new one would was written before the clock started anew (a reboot): it is over.
     """
     if record is not None:
-        used, end_ns = _RECORD.unpack(record)
-        if now_ns < end_ns <= now_ns + length_ns:
-            return used, end_ns
-    return 0, now_ns + length_ns
+        used, end_ns = _unpack(record)
+        if 0 < end_ns - now_ns <= length_ns:
+            return used, end_ns - now_ns
+    return 0, length_ns

@@ -16,11 +16,10 @@ from typing import Any, Literal
 import lmdb
 
 from ..errors import StorageUnavailable
+from .environment import open_environment
 
 Table = Literal["counters", "in_flight", "revoked", "standing", "signals"]
 TABLES: tuple[Table, ...] = ("counters", "in_flight", "revoked", "standing", "signals")
-
-_MAX_READERS = 2048
 
 
 class SharedState:
@@ -138,18 +137,7 @@ class _Opened:
     def __init__(self, path: Path, size_bytes: int) -> None:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.environment = lmdb.open(
-                str(path),
-                subdir=False,
-                map_size=size_bytes,
-                max_dbs=len(TABLES),
-                max_readers=_MAX_READERS,
-                max_spare_txns=64,
-                mode=0o600,
-                sync=False,
-                metasync=False,
-                readahead=False,
-            )
+            self.environment = open_environment(path, size_bytes, len(TABLES))
             self.tables = {table: self.environment.open_db(table.encode()) for table in TABLES}
         except (lmdb.Error, OSError) as error:
             raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error

@@ -1,0 +1,1 @@
+"""Who did what, when and from where, in lines that cannot be changed unnoticed."""

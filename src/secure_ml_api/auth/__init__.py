@@ -1,0 +1,1 @@
+"""Who is asking: clients, the keys that sign, the tokens, and what still stands."""

@@ -1,0 +1,97 @@
+"""The room put together from settings: what the application, and each command, is handed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..audit.trail import AuditTrail
+from ..database.engine import Database
+from ..settings import Settings
+from ..state.shared import shared_state
+from .clients import Clients
+from .keys import KeyRing
+from .revocations import Revocations
+from .secrets import SecretHasher
+from .standing import StandingBook
+
+if TYPE_CHECKING:
+    from .authenticator import Authenticator
+    from .oauth import OAuth
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What needs no web framework: nothing is opened, and no thread runs, before the first use."""
+
+    database: Database
+    trail: AuditTrail
+    book: StandingBook
+    clients: Clients
+    revocations: Revocations
+    ring: KeyRing
+
+
+@dataclass(frozen=True, slots=True)
+class Doormen:
+    """What the application asks about callers."""
+
+    authenticator: Authenticator
+    oauth: OAuth
+
+
+def open_stores(settings: Settings) -> Stores:
+    """The stores that ``settings`` name; raises OperatorError for a database that cannot be."""
+    database = Database(settings.database_url, settings.database.timeout_seconds)
+    book = StandingBook(database, shared_state(settings.run_directory / "state.mdb", settings.state.size_bytes))
+    return Stores(
+        database=database,
+        trail=AuditTrail(database),
+        book=book,
+        clients=Clients(database, SecretHasher(settings.tokens.hashing_concurrency), settings.quotas, book),
+        revocations=Revocations(database, book),
+        ring=open_ring(settings),
+    )
+
+
+def open_ring(settings: Settings) -> KeyRing:
+    """The keys in the home of ``settings``."""
+    tokens = settings.tokens
+    return KeyRing(settings.keys_directory, tokens.algorithm, tokens.lifetime_seconds + tokens.leeway_seconds)
+
+
+def post_doormen(app: Any, settings: Settings, stores: Stores) -> Doormen:
+    """Bind Flask-JWT-Extended to ``app`` (a ``flask.Flask``) and put authentication together around it.
+
+    Raises SettingsError for outside issuers that cannot be.
+    """
+    from .authenticator import Authenticator
+    from .jwt_extended import Adapter
+    from .oauth import OAuth
+    from .outside import OutsideIssuers
+    from .trust import Trust
+
+    tokens = settings.tokens
+    outside = OutsideIssuers(tokens.outside_issuers)
+    trust = Trust(tokens, stores.ring, outside)
+    adapter = Adapter(
+        app, trust, issued=trust.issued, lifetime_seconds=tokens.lifetime_seconds, trusted=trust.all_expected
+    )
+    authenticator = Authenticator(
+        adapter=adapter,
+        trust=trust,
+        ring=stores.ring,
+        outside=outside,
+        book=stores.book,
+        revocations=stores.revocations,
+    )
+    oauth = OAuth(
+        tokens,
+        clients=stores.clients,
+        adapter=adapter,
+        authenticator=authenticator,
+        revocations=stores.revocations,
+        ring=stores.ring,
+        trail=stores.trail,
+    )
+    return Doormen(authenticator, oauth)

@@ -1,0 +1,1 @@
+"""Alembic's place: the environment and the steps. They are run by ``database.migrate`` alone."""

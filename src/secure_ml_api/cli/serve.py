@@ -1,0 +1,52 @@
+"""``serve``: gunicorn with the packaged configuration."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..settings import Settings
+from .common import home_option, json_option, load, say
+
+
+@click.command()
+@home_option
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the API.  [default: 8000]")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port of GET /metrics.  [default: 9464]")
+@click.option("--workers", type=click.IntRange(min=0), help="Worker processes; 0 fits the CPUs and the memory.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of a worker that wait on clients.")
+@click.option("--worker-class", help="Gunicorn worker class.  [default: gthread]")
+@json_option
+def command(home: Path, as_json: bool, **options: Any) -> None:
+    """Serve the home's models over HTTP until a signal ends it.
+
+    An empty home is prepared first, as `init` does it. SIGHUP reads configuration and models anew, SIGTERM finishes
+    what is being answered. The log goes to stderr, one JSON object a line.
+    """
+    from ..server.application import serve
+
+    overrides = {key: value for key, value in options.items() if value is not None}
+    serve(partial(load, home, server=overrides), partial(_prepare, as_json=as_json))
+
+
+def _prepare(settings: Settings, *, as_json: bool) -> None:
+    """Fill an empty home and say where the server will answer."""
+    from ..server.config import address
+
+    done: list[str] = []
+    if not settings.keys_directory.exists():
+        from .init import prepare
+
+        done = prepare(settings)
+    server = settings.server
+    url = f"http://{address(server.host, server.port)}"
+    metrics_url = f"http://{address(server.host, server.metrics_port)}/metrics"
+    say(
+        {"url": url, "metrics_url": metrics_url, "prepared": done},
+        as_json,
+        [*done, f"Serving {url} (documentation {url}/docs), metrics {metrics_url}"],
+    )

@@ -1,0 +1,145 @@
+"""The server as gunicorn sees it: settings and application are built in the master, before the fork."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.config import Config
+
+from ..errors import SettingsError
+from ..settings import Settings
+from ..telemetry import slots
+from ..telemetry.logs import capture_stderr, configure_logging
+from ..telemetry.metrics import Metrics
+from .arbiter import ServerArbiter
+from .board import Board
+from .config import bound_library_threads, gunicorn_settings, raise_descriptor_limit
+from .lock import lock_home
+from .metrics_door import MetricsDoor
+from .ports import check_ports
+from .program import Program, standard_program
+
+logger = logging.getLogger(__name__)
+
+_FIXED = ("host", "port", "metrics_port")
+
+
+class ServerApplication(BaseApplication):  # type: ignore[misc]
+    """Holds the current settings and the application built from them; ``read`` reads the settings anew."""
+
+    def __init__(self, read: Callable[[], Settings], program: Program) -> None:
+        self._read = read
+        self._program = program
+        self._app: Any = None
+        self.settings = read()
+        self.board = Board()
+        self.has_served = False
+        super().__init__()
+
+    def do_load_config(self) -> None:
+        self.cfg = self._config(self.settings)
+
+    def load(self) -> MetricsDoor:
+        """The WSGI callable for both ports; for gunicorn, in the master."""
+        self._app, door = self._built(self.settings)
+        return door
+
+    def reload(self) -> None:
+        """Nothing: ``renew`` does it, and can say no."""
+
+    def renew(self) -> bool:
+        """Take over new settings and an application built from them; False, with one log line, when that fails."""
+        try:
+            settings = self._read()
+            for key in _FIXED:
+                if getattr(settings.server, key) != getattr(self.settings.server, key):
+                    raise SettingsError(f"server.{key} changes with a restart, not with a reload")
+            cfg = self._config(settings)
+            app, door = self._built(settings)
+        except Exception as error:  # noqa: BLE001 — whatever it is, the configuration that serves must go on serving
+            logger.error("reload refused, the old configuration keeps serving: %s", error)  # noqa: TRY400
+            return False
+        self.settings, self.cfg, self._app, self.callable = settings, cfg, app, door
+        settings.run_directory.mkdir(mode=0o700, exist_ok=True)
+        configure_logging(settings.telemetry)
+        return True
+
+    def start_worker(self, slot: int) -> None:
+        self._program.start_worker(self._app, slot)
+
+    def begin_drain(self) -> None:
+        try:
+            self._program.begin_drain(self._app)
+        except Exception:
+            logger.exception("the application could not be told that the server stops")
+
+    def stop_worker(self) -> None:
+        self._program.stop_worker(self._app)
+
+    def drop_slot(self, slot: int) -> None:
+        try:
+            self._program.drop_slot(self._app, slot)
+        except Exception:
+            logger.exception("what a dead worker held could not be given back")
+
+    def run(self) -> NoReturn:
+        """Serve until a signal ends it; exits with 0, or with 1 when the server could not start."""
+        master = os.getpid()
+        try:
+            ServerArbiter(self).run()
+        except SystemExit as stop:
+            if os.getpid() == master and stop.code:
+                sys.exit(1)
+            raise
+        sys.exit(0)
+
+    def _config(self, settings: Settings) -> Config:
+        cfg = Config(prog="secure-ml-api")
+        for key, value in gunicorn_settings(settings).items():
+            cfg.set(key, value)
+        cfg.validate()
+        return cfg
+
+    def _built(self, settings: Settings) -> tuple[Any, MetricsDoor]:
+        app = self._program.create(settings)
+        gc.collect()
+        gc.freeze()  # the collector of a worker then leaves the pages alone that it shares with the master
+        return app, MetricsDoor(app, settings.server.metrics_port, Metrics().exposition)
+
+
+def serve(
+    read: Callable[[], Settings], prepare: Callable[[Settings], None], program: Program | None = None
+) -> NoReturn:
+    """Serve the home of the settings that ``read`` returns, until a signal ends it.
+
+    ``prepare`` is called with them when no other server has the home and the ports are free. Raises OperatorError when
+    the server cannot start; from then on every line on stderr is a JSON object.
+    """
+    settings = read()
+    os.umask(0o077)
+    lock_home(settings.home)
+    gunicorn_settings(settings)
+    check_ports(settings.server)
+    bound_library_threads(settings.inference.threads_per_run)
+    raise_descriptor_limit()
+    prepare(settings)
+    configure_logging(settings.telemetry)
+    _wipe_run_directory(settings)
+    application = ServerApplication(read, program or standard_program())
+    application.wsgi()
+    capture_stderr()
+    application.run()
+
+
+def _wipe_run_directory(settings: Settings) -> None:
+    """Wipe ``run/``: nothing in it is worth keeping over a start, and all of it would be wrong."""
+    shutil.rmtree(settings.run_directory, ignore_errors=True)
+    settings.run_directory.mkdir(mode=0o700)
+    slots.use_directory(settings.run_directory / "metrics")

@@ -1,0 +1,32 @@
+"""What the server serves, as the few calls that it makes: the seam between processes and the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An application and its life in processes; ``app`` is whatever ``create`` returned, a WSGI callable."""
+
+    create: Callable[[Settings], Any]
+    """In the master, before the fork: no threads, no open sockets."""
+    start_worker: Callable[[Any, int], None]
+    """(app, slot) in each worker, after the fork and before its first request."""
+    begin_drain: Callable[[Any], None]
+    """(app) in each worker when the whole server stops: not ready any more, still answering."""
+    stop_worker: Callable[[Any], None]
+    """(app) in each worker, after its last request: write out what is still in memory."""
+    drop_slot: Callable[[Any, int], None]
+    """(app, slot) in the master, after a worker died: what it held is given back."""
+
+
+def standard_program() -> Program:
+    """This package's own application."""
+    from .. import app
+
+    return Program(app.create_app, app.start_worker, app.begin_drain, app.stop_worker, app.drop_slot)

@@ -58,6 +58,8 @@ class ServerSettings(_Section):
     """Requests after which a worker is replaced, to bound slow leaks; 0 never."""
     max_requests_jitter: Annotated[int, Field(ge=0)] = 0
     """Random part added to ``max_requests`` so that workers are not replaced together."""
+    publish_models: bool = True
+    """Whether the public OpenAPI document names the served models and their features."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose ``X-Forwarded-For`` is believed; none by default."""
 

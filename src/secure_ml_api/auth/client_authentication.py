@@ -66,3 +66,13 @@ def _basic(authorization: str) -> Credentials:
     if not colon:
         raise OAuthError("invalid_client", "the credentials are malformed")
     return Credentials(unquote_plus(client_id), unquote_plus(secret))
+
+
+def claimed_client(form_client_id: str | None, authorization: str | None) -> str:
+    """Whom a request claims to come from, as a key for counting; nothing is checked, and nothing is raised."""
+    if authorization:
+        try:
+            return _basic(authorization).client_id[:200]
+        except OAuthError:
+            return "malformed"
+    return (form_client_id or "nobody")[:200]

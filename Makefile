@@ -1,0 +1,55 @@
+# One command each. Python ≥ 3.11 and make are all that has to be there.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+HOME_DIR ?= var
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint types lock loadtest clean
+
+help:            ## Show this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: $(VENV)/.ready-train            ## Make .venv with what serving and training need
+run: setup            ## Train, sign and serve the example models, and print a curl command
+	@$(BIN)/python -m secure_ml_api.quickstart --home $(HOME_DIR)
+
+test: $(VENV)/.ready-test            ## Set up and run the whole test suite
+	@PYTHON=$(BIN)/python sh tests/system-packages.sh
+	@$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.ready-test            ## Everything that needs no server and takes under a minute
+	@$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest tests/unit -q
+
+lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.ready-test            ## Mypy, strict
+	$(BIN)/mypy
+
+loadtest: $(VENV)/.ready-test            ## Load-test a server; see loadtests/README.md
+	$(BIN)/python -m loadtests $(LOADTEST)
+
+lock:            ## Resolve the locks anew (needs uv)
+	for extra in serve train test; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
+
+clean:            ## Remove the environment and all that tests and runs left behind
+	rm -rf $(VENV) var reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Installed once per lock: every archive is checked against its hash, and nothing is built with an unpinned tool.
+$(VENV)/.ready-%: locks/%.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "secure-ml-api needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing ($*) into $(VENV) …"
+	@$(PIP) install --require-hashes -r locks/$*.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,51 @@
+"""Whose request it is, when proxies stand in between."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from ..errors import SettingsError
+
+# An IPv6 customer has at least a /64 (RFC 6177): limits per single address would bound nobody.
+_IPV6_PREFIX = 64
+
+
+class Addresses:
+    """Finds the client's address: the peer's, or the last one in ``X-Forwarded-For`` that no trusted proxy owns."""
+
+    def __init__(self, trusted_proxies: Sequence[str]) -> None:
+        try:
+            self._trusted = tuple(ip_network(proxy) for proxy in trusted_proxies)
+        except ValueError as error:
+            raise SettingsError(f"server.trusted_proxies: {error}") from None
+
+    def client(self, peer: str, forwarded_for: str | None) -> str:
+        """The address that limits and logs are kept for; an IPv6 address stands for its /64."""
+        address = peer
+        if forwarded_for and self._trusted:
+            for hop in reversed(forwarded_for.split(",")):
+                if not self._is_trusted(address):
+                    break
+                address = hop.strip()
+        return _bucket(address) or _bucket(peer) or "unknown"
+
+    def _is_trusted(self, address: str) -> bool:
+        parsed = _parse(address)
+        return parsed is not None and any(parsed in network for network in self._trusted)
+
+
+def _parse(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed
+
+
+def _bucket(address: str) -> str | None:
+    parsed = _parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Network((parsed, _IPV6_PREFIX), strict=False))
+    return str(parsed) if parsed else None

@@ -1,0 +1,161 @@
+"""Flask as a door: requests become visits and calls, answers and refusals become responses."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+
+from ..errors import BodyTooLarge, BodyTooSlow, MalformedBody, QuotaExceeded, Refusal
+from ..inference.call import Call, Decoder, Visit
+from ..inference.deadline import Deadline
+from ..inference.services import Services
+from ..inference.spine import predict
+from ..quota.headers import ratelimit_headers
+from ..telemetry.logs import log_access
+from ..telemetry.request_ids import current_request_id, request_id_from
+from ..wire.question import Answer
+from .addresses import Addresses
+from .problems import http_answer, refusal_answer
+
+log = logging.getLogger(__name__)
+
+# Sent with every answer: nothing here is a page that may be framed, sniffed, cached or read across origins.
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class Door:
+    """What every Flask request passes on its way in and out."""
+
+    def __init__(self, app: Flask, services: Services, addresses: Addresses, deadline_seconds: float) -> None:
+        self.services = services
+        self._addresses = addresses
+        self._deadline_seconds = deadline_seconds
+        app.before_request(self._enter)
+        app.after_request(self._finish)
+        app.teardown_request(self._leave)
+        app.register_error_handler(Refusal, self._refused)
+        app.register_error_handler(HTTPException, self._not_http)
+        app.register_error_handler(Exception, self._unexpected)
+
+    def visit(self) -> Visit:
+        """The current request as a guarded visit."""
+        visit = Visit(authorization=request.headers.get("Authorization"), address=g.address, request_id=g.request_id)
+        g.visit = visit
+        return visit
+
+    def predict(self, decoder: Decoder, name: str, version: str | None) -> Response:
+        """Walk the current request down the spine."""
+        call = Call(
+            authorization=request.headers.get("Authorization"),
+            address=g.address,
+            request_id=g.request_id,
+            model_name=name,
+            version=version,
+            decoder=decoder,
+            read_body=read_body,
+            content_type=request.headers.get("Content-Type", ""),
+            content_encoding=request.headers.get("Content-Encoding", ""),
+            accept=request.headers.get("Accept", ""),
+            deadline=Deadline.after(self._deadline_seconds),
+        )
+        g.visit = call
+        return response_of(predict(call, self.services))
+
+    def _enter(self) -> None:
+        g.started_at = time.perf_counter()
+        g.request_id = request_id_from(request.headers.get("X-Request-Id"))
+        g.visit = None
+        g.entered = True
+        current_request_id.set(g.request_id)
+        g.address = self._addresses.client(request.remote_addr or "", request.headers.get("X-Forwarded-For"))
+        self.services.metrics.in_flight_changed(1)
+
+    def _finish(self, response: Response) -> Response:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers["X-Request-Id"] = g.request_id
+        visit: Visit | None = g.visit
+        if visit is not None and visit.standings and "RateLimit" not in response.headers:
+            response.headers.update(ratelimit_headers(visit.standings))
+        seconds = time.perf_counter() - g.started_at
+        route = str(request.url_rule) if request.url_rule else "unmatched"
+        self.services.metrics.request_answered(route, request.method, response.status_code, seconds)
+        log_access(
+            request_id=g.request_id,
+            method=request.method,
+            path=request.path,
+            route=route,
+            status=response.status_code,
+            seconds=seconds,
+            address=g.address,
+            client_id=_client_id(visit),
+        )
+        return response
+
+    def _leave(self, _: BaseException | None) -> None:
+        if g.pop("entered", False):
+            self.services.metrics.in_flight_changed(-1)
+        visit: Visit | None = g.get("visit")
+        if visit is not None:
+            visit.leave()
+
+    def _refused(self, refusal: Refusal) -> Response:
+        self.services.metrics.rejected(refusal.reason)
+        if isinstance(refusal, QuotaExceeded) and g.visit is not None:
+            earlier = tuple(s for s in g.visit.standings if s.name not in {r.name for r in refusal.standings})
+            refusal.standings = (*earlier, *refusal.standings)
+        return response_of(refusal_answer(refusal, g.request_id, oip=is_oip()))
+
+    def _not_http(self, error: HTTPException) -> Response:
+        if error.response is not None:
+            return error.response  # type: ignore[return-value]
+        allow = getattr(error, "valid_methods", None)
+        headers = (("Allow", ", ".join(sorted(allow))),) if allow else ()
+        return response_of(http_answer(error.code or 500, g.request_id, oip=is_oip(), headers=headers))
+
+    def _unexpected(self, error: Exception) -> Response:
+        log.error("unexpected error", exc_info=error)
+        return response_of(http_answer(500, g.request_id, oip=is_oip()))
+
+
+def read_body() -> bytes:
+    """The whole body of the current request; raises BodyTooLarge, BodyTooSlow or MalformedBody."""
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge("the body is larger than this server takes") from None
+    except TimeoutError:
+        raise BodyTooSlow("the body did not arrive in time") from None
+    except ClientDisconnected:
+        raise MalformedBody("the body ended before its declared length") from None
+    except HTTPException:
+        raise
+    except Exception as error:  # whatever the HTTP server raises on a malformed transfer coding
+        raise MalformedBody("the body's transfer coding is malformed") from error
+
+
+def response_of(answer: Answer) -> Response:
+    """``answer`` as Flask sends it."""
+    response = Response(answer.body, status=answer.status, content_type=answer.content_type)
+    response.headers.extend(answer.headers)
+    return response
+
+
+def is_oip() -> bool:
+    """Whether the current request speaks the Open Inference Protocol."""
+    return request.path == "/v2" or request.path.startswith("/v2/")
+
+
+def _client_id(visit: Visit | None) -> str | None:
+    principal = getattr(visit, "principal", None)
+    return principal.client_id if principal is not None else None

@@ -1,0 +1,91 @@
+"""Typed schemas of one served model's rows protocol, made from the very types that validate its requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, create_model
+
+from ..models.model import Model
+from ..tensors import Signature
+from ..wire.envelopes import Strict
+from ..wire.row_reader import row_reader
+from ..wire.rows import EXTRAS, has_extra
+from .schemas import _Answer
+
+
+@dataclass(frozen=True, slots=True)
+class RowSchemas:
+    """Request and answer models, for one row and for many."""
+
+    one_request: type[BaseModel]
+    many_request: type[BaseModel]
+    one_answer: type[BaseModel]
+    many_answer: type[BaseModel]
+
+
+def row_schemas(model: Model, max_rows: int) -> RowSchemas:
+    """The schemas of ``model``; their names begin with the model's."""
+    signature = model.signature
+    reader = row_reader(signature)
+    rows = Field(min_length=1, max_length=max_rows)
+    extras = tuple(extra for extra in EXTRAS[signature.task] if has_extra(extra, signature))
+    lists: Any = Annotated[_list_of(reader.list_row), rows]
+    records: Any = Annotated[_list_of(reader.named_row), rows]
+    many: dict[str, Any] = {"instances": (lists | records, ...)}
+    if extras:
+        many["outputs"] = (_list_of(Literal[extras]), [])
+    beside: dict[str, Any] = {extra: (_list_of(_extra_type(extra, signature)), None) for extra in extras}
+    head: dict[str, Any] = {"model": (Literal[model.name], ...), "version": (Literal[model.version], ...)}
+    prediction = _prediction_type(signature)
+    name = model.name
+    return RowSchemas(
+        create_model(f"{name}.Row", __base__=Strict, features=(reader.list_row | reader.named_row, ...)),
+        create_model(f"{name}.Rows", __base__=Strict, **many),
+        create_model(
+            f"{name}.Prediction", __base__=_Answer, **head, prediction=(prediction, ...), **_single_extras(signature)
+        ),
+        create_model(
+            f"{name}.Predictions",
+            __base__=_Answer,
+            **head,
+            predictions=(_list_of(prediction), ...),
+            **beside,
+        ),
+    )
+
+
+def _list_of(kind: Any) -> Any:
+    return list[kind]
+
+
+def _prediction_type(signature: Signature) -> Any:
+    if signature.task == "regression":
+        return float
+    if signature.task == "anomaly":
+        return Literal[-1, 1]
+    if isinstance(signature.classes[0], int):
+        return Literal[signature.classes]
+    return Annotated[int, Field(ge=0, lt=len(signature.classes))]
+
+
+def _single_extras(signature: Signature) -> dict[str, Any]:
+    if signature.task == "anomaly":
+        return {"is_anomaly": (bool, ...), "score": (float, ...)}
+    if signature.task == "regression":
+        return {}
+    extras: dict[str, Any] = {"label": (_extra_type("labels", signature), ...)}
+    if signature.has_probabilities:
+        extras["probabilities"] = (_extra_type("probabilities", signature), ...)
+    return extras
+
+
+def _extra_type(extra: str, signature: Signature) -> Any:
+    size = len(signature.classes)
+    return {
+        "labels": Literal[signature.labels] if signature.labels else str,
+        "probabilities": Annotated[list[float], Field(min_length=size, max_length=size)],
+        "is_anomaly": bool,
+        "scores": float,
+    }[extra]

@@ -1,0 +1,105 @@
+"""The token endpoints and what verifies their tokens: ``/oauth/*`` and ``/.well-known/*``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response, g, request
+from flask_limiter import Limiter as FlaskLimiter
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from ..auth.client_authentication import claimed_client
+from ..auth.oauth import OAuth
+from ..auth.oauth_error import OAuthError
+from ..errors import BodyTooLarge
+from ..settings import QuotasSettings
+from ..wire.json_answer import json_answer
+from .door import response_of
+from .limits import address_key
+from .operations import FORM
+
+_FORM_LIMIT_BYTES = 64 * 1024
+_FORM_PARTS = 64
+# A key that was taken out in an emergency is forgotten by verifiers after this long.
+_KEYS_MAX_AGE_SECONDS = 60
+
+
+def oauth_routes(oauth: OAuth, base_url: str, limiter: FlaskLimiter, quotas: QuotasSettings) -> Blueprint:
+    """The routes of RFC 6749, 7009, 7662, 7517 and 8414; limited by address, and by address and client."""
+    routes = Blueprint("oauth", __name__)
+
+    def limited(view: Callable[[], Response]) -> Callable[[], Response]:
+        by_address = limiter.limit(quotas.token_address, key_func=_address_of_endpoint)
+        by_client = limiter.limit(quotas.token_client, key_func=_client_of_address)
+        guarded: Callable[[], Response] = by_address(by_client(view))
+        return guarded
+
+    @routes.post("/oauth/token")
+    @limited
+    def token() -> Response:
+        answer = oauth.issue(_form(), request.headers.get("Authorization"), g.address, g.request_id)
+        return _no_store(answer)
+
+    @routes.post("/oauth/revoke")
+    @limited
+    def revoke() -> Response:
+        oauth.revoke(_form(), request.headers.get("Authorization"), g.address, g.request_id)
+        return _no_store({})
+
+    @routes.post("/oauth/introspect")
+    @limited
+    def introspect() -> Response:
+        return _no_store(dict(oauth.introspect(_form(), request.headers.get("Authorization"), g.address, g.request_id)))
+
+    @routes.get("/.well-known/jwks.json")
+    def jwks() -> Response:
+        response = response_of(json_answer(dict(oauth.jwks())))
+        response.headers["Cache-Control"] = f"public, max-age={_KEYS_MAX_AGE_SECONDS}"
+        return response
+
+    @routes.get("/.well-known/oauth-authorization-server")
+    def metadata() -> Response:
+        return response_of(json_answer(oauth.metadata(base_url)))
+
+    @routes.errorhandler(OAuthError)
+    def refused(error: OAuthError) -> Response:
+        status = 401 if error.code == "invalid_client" else 400
+        response = _no_store({"error": error.code, "error_description": error.description}, status)
+        if status == 401:
+            response.headers["WWW-Authenticate"] = 'Basic realm="secure-ml-api", charset="UTF-8"'
+        return response
+
+    return routes
+
+
+def _form() -> list[tuple[str, str]]:
+    """The pairs of the form in order, those of a parameter that comes twice too."""
+    if request.mimetype != FORM:
+        raise OAuthError("invalid_request", f"send the parameters as {FORM}")
+    if request.args:
+        raise OAuthError("invalid_request", "parameters go into the form, never into the address")
+    request.max_content_length = _FORM_LIMIT_BYTES
+    request.max_form_parts = _FORM_PARTS
+    try:
+        return list(request.form.items(multi=True))
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(f"the form is larger than {_FORM_LIMIT_BYTES} bytes") from None
+
+
+def _no_store(payload: dict[str, Any], status: int = 200) -> Response:
+    response = response_of(json_answer(payload, status))
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+def _address_of_endpoint() -> str:
+    return f"token:{address_key()}"
+
+
+def _client_of_address() -> str:
+    """Keyed by both: nobody can lock a client out from elsewhere by guessing its secret."""
+    form = request.form if request.mimetype == FORM else {}
+    client_id = claimed_client(form.get("client_id"), request.headers.get("Authorization"))
+    return f"token:{address_key()}:{client_id}"

@@ -1,0 +1,71 @@
+"""``/v2``: the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response
+
+from .. import __version__
+from ..models.model import Model
+from ..models.registry import Registry
+from ..tensors import TensorSpec
+from ..wire.json_answer import json_answer
+from ..wire.oip import decode_oip
+from .door import Door, read_body, response_of
+
+EXTENSIONS: tuple[str, ...] = ()
+
+
+def oip_routes(door: Door, registry: Registry) -> Blueprint:
+    """The Open Inference Protocol's routes, health apart."""
+    routes = Blueprint("oip", __name__, url_prefix="/v2")
+
+    @routes.get("")
+    def server() -> Response:
+        return response_of(json_answer({"name": "secure-ml-api", "version": __version__, "extensions": EXTENSIONS}))
+
+    @routes.get("/models/<model:name>")
+    def model(name: str) -> Response:
+        return response_of(json_answer(_metadata(registry.resolve(name, None), registry)))
+
+    @routes.get("/models/<model:name>/versions/<model:version>")
+    def model_version(name: str, version: str) -> Response:
+        return response_of(json_answer(_metadata(registry.resolve(name, version), registry)))
+
+    @routes.get("/models/<model:name>/ready")
+    def model_ready(name: str) -> Response:
+        return response_of(json_answer({"name": registry.resolve(name, None).name, "ready": True}))
+
+    @routes.get("/models/<model:name>/versions/<model:version>/ready")
+    def model_version_ready(name: str, version: str) -> Response:
+        return response_of(json_answer({"name": registry.resolve(name, version).name, "ready": True}))
+
+    @routes.post("/models/<model:name>/infer")
+    def infer(name: str) -> Response:
+        return door.predict(decode_oip, name, None)
+
+    @routes.post("/models/<model:name>/versions/<model:version>/infer")
+    def infer_version(name: str, version: str) -> Response:
+        return door.predict(decode_oip, name, version)
+
+    @routes.post("/repository/index")
+    def repository_index() -> Response:
+        read_body()
+        return response_of(json_answer(registry.states()))  # type: ignore[arg-type]
+
+    return routes
+
+
+def _metadata(model: Model, registry: Registry) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "versions": [other.version for other in registry.models() if other.name == model.name],
+        "platform": f"{model.runtime}_{model.runtime}v1",
+        "inputs": [_tensor(spec) for spec in model.signature.inputs],
+        "outputs": [_tensor(spec) for spec in model.signature.outputs],
+    }
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

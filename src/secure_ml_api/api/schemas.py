@@ -1,0 +1,177 @@
+"""The pydantic models of answers, from which the OpenAPI document is generated (requests: ``wire.envelopes``)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class ProblemError(_Answer):
+    """One place where the request does not fit."""
+
+    detail: str
+    row: int | None = Field(default=None, ge=0)
+    feature: str | None = None
+
+
+class Problem(_Answer):
+    """Problem details (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    errors: list[ProblemError] = []
+
+
+class OipProblem(Problem):
+    """The same, with the one field that clients of the Open Inference Protocol read."""
+
+    error: str
+
+
+class OAuthProblem(_Answer):
+    """RFC 6749, section 5.2."""
+
+    error: str
+    error_description: str | None = None
+
+
+class TokenRequest(_Answer):
+    """RFC 6749, section 4.4.2; the client may authenticate with HTTP Basic instead of the last two fields."""
+
+    grant_type: Literal["client_credentials"]
+    scope: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class TokenAnswer(_Answer):
+    """RFC 6749, section 4.4.3."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: str
+
+
+class TokenSubject(_Answer):
+    """RFC 7009 and RFC 7662: the token in question."""
+
+    token: str
+    token_type_hint: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class Introspection(BaseModel):
+    """RFC 7662, section 2.2; an inactive token is answered with ``active`` alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    active: bool
+
+
+class Live(_Answer):
+    live: Literal[True]
+
+
+class Ready(_Answer):
+    ready: bool
+    live: Literal[True]
+
+
+class ModelReady(_Answer):
+    name: str
+    ready: Literal[True]
+
+
+class Server(_Answer):
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class Tensor(_Answer):
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(_Answer):
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+
+class OutputTensor(Tensor):
+    data: list[Any]
+
+
+class InferAnswer(_Answer):
+    model_name: str
+    model_version: str
+    id: str | None = None
+    outputs: list[OutputTensor]
+
+
+class RepositoryEntry(_Answer):
+    name: str
+    version: str
+    state: Literal["UNKNOWN", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
+    reason: str
+
+
+class OnePrediction(_Answer):
+    """One row's answer; ``label`` and ``probabilities`` for classes, ``is_anomaly`` and ``score`` for anomalies."""
+
+    model: str
+    version: str
+    prediction: int | float
+    label: str | None = None
+    probabilities: list[float] | None = None
+    is_anomaly: bool | None = None
+    score: float | None = None
+
+
+class ManyPredictions(_Answer):
+    """Many rows' answers, in their order; the lists beside ``predictions`` come when ``outputs`` asks for them."""
+
+    model: str
+    version: str
+    predictions: list[int | float]
+    labels: list[str] | None = None
+    probabilities: list[list[float]] | None = None
+    is_anomaly: list[bool] | None = None
+    scores: list[float] | None = None
+
+
+class TensorFlowPredictions(_Answer):
+    predictions: list[Any]
+
+
+class TensorFlowOutputs(_Answer):
+    outputs: list[Any] | dict[str, list[Any]]
+
+
+class TensorFlowVersionStatus(_Answer):
+    version: str
+    state: str
+    status: dict[str, str]
+
+
+class TensorFlowStatus(_Answer):
+    model_version_status: list[TensorFlowVersionStatus]
+
+
+class TensorFlowMetadata(_Answer):
+    model_spec: dict[str, str]
+    metadata: dict[str, Any]

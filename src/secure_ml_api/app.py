@@ -1,0 +1,178 @@
+"""The wiring: settings in, a Flask application out. The only place where the rooms meet."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from threading import Event, Thread
+
+from flask import Flask
+from werkzeug.routing import BaseConverter
+
+from .api.addresses import Addresses
+from .api.documents import Documents, document_routes
+from .api.door import Door
+from .api.guard import install_guard
+from .api.health import health_routes
+from .api.limits import install_limits
+from .api.oauth import oauth_routes
+from .api.oip import oip_routes
+from .api.rows import rows_routes
+from .api.tensorflow import tensorflow_routes
+from .auth.assembly import Doormen, Stores, open_stores, post_doormen
+from .database.migrate import require_migrated
+from .inference.admission import Admission
+from .inference.services import Services
+from .models.registry import Registry
+from .models.store import Store
+from .quota.opening import open_limiter
+from .settings import Settings
+from .telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+EXTENSION = "secure_ml_api"
+_HOUSEKEEPING_SECONDS = 1.0
+
+
+class ModelName(BaseConverter):
+    """A model's name or version in an address; whether there is such a one is decided after the caller is known."""
+
+    regex = "[^/:]{1,128}"
+
+
+@dataclass(slots=True)
+class House:
+    """What belongs to one application: its services, and where it is in its life."""
+
+    settings: Settings
+    stores: Stores
+    doormen: Doormen
+    services: Services
+    warm: bool = False
+    draining: bool = False
+    _stopped: Event = field(default_factory=Event)
+
+    def is_ready(self) -> bool:
+        """Whether this worker should be sent requests."""
+        return self.warm and not self.draining and not self.services.registry.unready
+
+    def keep(self) -> None:
+        """Housekeeping, once a second until the worker stops; none of its parts can stop the others."""
+        while not self._stopped.wait(_HOUSEKEEPING_SECONDS):
+            for part in (
+                self.doormen.authenticator.refresh,
+                self.services.limiter.housekeep,
+                self.services.metrics.mend,
+            ):
+                try:
+                    part()
+                except Exception:
+                    log.exception("housekeeping failed")
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.stores.trail.flush()
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application for ``settings``; builds what may be built before a fork, and starts nothing.
+
+    Raises OperatorError for a home that cannot serve.
+    """
+    require_migrated(settings.database_url)
+    app = Flask(EXTENSION, static_folder=None, template_folder=None)
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.server.body_limit_bytes,
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+        PROPAGATE_EXCEPTIONS=False,
+    )
+    app.url_map.converters["model"] = ModelName
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+
+    stores = open_stores(settings)
+    doormen = post_doormen(app, settings, stores)
+    services = _services(settings, stores, doormen)
+    house = House(settings, stores, doormen, services)
+    app.extensions[EXTENSION] = house
+    _add_routes(app, house)
+    return app
+
+
+def start_worker(app: Flask, slot: int) -> None:
+    """In each worker, after the fork: take the slot, load what had to wait, warm up, start housekeeping."""
+    house = house_of(app)
+    services = house.services
+    services.limiter.set_slot(slot)
+    services.registry.start_worker()
+    services.registry.warm_up()
+    for where, problem in services.registry.problems.items():
+        log.error("model refused: %s", problem, extra={"model": where})
+    for model in services.registry.models():
+        services.metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
+    house.doormen.authenticator.refresh()
+    Thread(target=house.keep, name="housekeeping", daemon=True).start()
+    house.warm = True
+
+
+def begin_drain(app: Flask) -> None:
+    """Not ready from now on; requests are still answered."""
+    house_of(app).draining = True
+
+
+def stop_worker(app: Flask) -> None:
+    """After the last request of a worker: write out what is still in memory."""
+    house_of(app).stop()
+
+
+def drop_slot(app: Flask, slot: int) -> None:
+    """In the master, after a worker died: give back what its requests held."""
+    house_of(app).services.limiter.drop_slot(slot)
+
+
+def exposition(app: Flask) -> tuple[bytes, str]:
+    """All workers' metrics, and their content type."""
+    return house_of(app).services.metrics.exposition()
+
+
+def house_of(app: Flask) -> House:
+    """The house of an application made by ``create_app``."""
+    house: House = app.extensions[EXTENSION]
+    return house
+
+
+def _services(settings: Settings, stores: Stores, doormen: Doormen) -> Services:
+    registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run)
+    registry.load()
+    inference = settings.inference
+    runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
+    return Services(
+        authenticator=doormen.authenticator,
+        limiter=open_limiter(settings.state, settings.quotas, settings.run_directory),
+        registry=registry,
+        admission=Admission(runs, inference.max_waiting),
+        metrics=Metrics(),
+        audit=stores.trail,
+        quotas=settings.quotas,
+        max_rows=inference.max_rows,
+        body_limit_bytes=settings.server.body_limit_bytes,
+    )
+
+
+def _add_routes(app: Flask, house: House) -> None:
+    settings, services = house.settings, house.services
+    door = Door(app, services, Addresses(settings.server.trusted_proxies), settings.server.request_deadline_seconds)
+    limiter = install_limits(app, services.limiter, settings.quotas)
+    documents = Documents(services.registry, services.max_rows, show_models=settings.server.publish_models)
+    for routes in (
+        health_routes(house.is_ready),
+        oauth_routes(house.doormen.oauth, settings.tokens.issuer, limiter, settings.quotas),
+        document_routes(documents),
+        rows_routes(door),
+        tensorflow_routes(door, services.registry),
+        oip_routes(door, services.registry),
+    ):
+        app.register_blueprint(routes)
+    install_guard(app, door)

@@ -1,0 +1,58 @@
+"""One request on its way down the spine: what the door read, then what each step found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..tensors import Signature, Tensors
+from ..wire.question import Answer, Question
+from .deadline import Deadline
+
+if TYPE_CHECKING:
+    from ..auth.principal import Principal
+    from ..models.model import Model
+    from ..quota.in_flight import Lease
+    from ..quota.limiter import Standing
+
+# (body, signature, most rows) → question
+Decoder = Callable[[bytes, Signature, int], Question]
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """Any guarded request: who says they are calling from where, and what the first steps found out."""
+
+    authorization: str | None
+    address: str
+    request_id: str
+
+    principal: Principal = field(init=False)
+    standings: tuple[Standing, ...] = ()
+    lease: Lease | None = None
+
+    def leave(self) -> None:
+        """Give back what the visit holds; harmless when called twice."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            lease.release()
+
+
+@dataclass(slots=True, kw_only=True)
+class Call(Visit):
+    """A predict request."""
+
+    model_name: str
+    version: str | None
+    decoder: Decoder
+    read_body: Callable[[], bytes]
+    content_type: str
+    content_encoding: str
+    accept: str
+    deadline: Deadline
+
+    model: Model = field(init=False)
+    question: Question = field(init=False)
+    outputs: Tensors = field(init=False)
+    answer: Answer = field(init=False)

@@ -1,0 +1,39 @@
+"""What a run came to, in the fixed words of the ``outcome`` label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import DeadlineExceeded, Overloaded, Refusal
+from ..tensors import Signature, Tensors
+from ..wire.rows import label_words
+
+# A model with more classes than this would make more time series than anyone reads.
+_MOST_LABELS = 50
+
+_FAILURES: dict[type[Refusal], str] = {DeadlineExceeded: "late", Overloaded: "overloaded"}
+
+
+def failure(refusal: Refusal) -> str:
+    """The outcome of rows that got no prediction."""
+    return _FAILURES.get(type(refusal), "failed")
+
+
+def outcomes(signature: Signature, outputs: Tensors, rows: int) -> Iterator[tuple[str, int]]:
+    """How many of the ``rows`` were predicted as what: class labels, ``anomaly`` and ``normal``, or ``predicted``."""
+    labels = outputs.get("label")
+    if labels is None or (signature.task == "classification" and len(signature.labels) > _MOST_LABELS):
+        yield "predicted", rows
+    elif signature.task == "anomaly":
+        anomalies = int(np.count_nonzero(labels == -1))
+        if anomalies:
+            yield "anomaly", anomalies
+        if rows - anomalies:
+            yield "normal", rows - anomalies
+    elif rows == 1:
+        yield label_words(signature, labels)[0], 1
+    else:
+        values, counts = np.unique(labels, return_counts=True)
+        yield from zip(label_words(signature, values), counts.tolist(), strict=True)

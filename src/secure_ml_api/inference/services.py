@@ -1,0 +1,28 @@
+"""What the steps of the spine work with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..audit.trail import AuditTrail
+from ..auth.authenticator import Authenticator
+from ..models.registry import Registry
+from ..quota.limiter import Limiter
+from ..settings import QuotasSettings
+from ..telemetry.metrics import Metrics
+from .admission import Admission
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The rooms below, built once per server and shared by both doors."""
+
+    authenticator: Authenticator
+    limiter: Limiter
+    registry: Registry
+    admission: Admission
+    metrics: Metrics
+    audit: AuditTrail
+    quotas: QuotasSettings
+    max_rows: int
+    body_limit_bytes: int

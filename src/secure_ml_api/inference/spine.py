@@ -1,0 +1,153 @@
+"""The way down: one tuple of steps, each of which refuses or finds out one thing about the call.
+
+The order is a promise. Nothing costly is done for a caller who may not ask for it: no signature is checked for an
+address that only guesses, no model is looked up for a caller without the scope, no body is read for either.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ..auth.policy import predict_scopes, require_scope
+from ..errors import InferenceFailed, InsufficientScope, Refusal, TokenMissing, TokenRefused
+from ..quota.limiter import Charge
+from ..tensors import Tensors
+from ..wire.compression import decompressed
+from ..wire.negotiation import check_accept, check_content_type
+from ..wire.question import Answer
+from .call import Call, Visit
+from .outcomes import failure, outcomes
+from .services import Services
+
+log = logging.getLogger(__name__)
+
+
+def authenticate(visit: Visit, services: Services) -> None:
+    """Token → principal. An address that keeps sending bad tokens is refused before any cryptography."""
+    guesses = (Charge("failed-authentications", services.quotas.failed_authentications, 1),)
+    subject = f"address:{visit.address}"
+    services.limiter.peek(subject, guesses)
+    try:
+        visit.principal = services.authenticator.authenticate(visit.authorization)
+    except (TokenMissing, TokenRefused) as refusal:
+        cause = refusal.cause if isinstance(refusal, TokenRefused) else refusal.reason
+        services.metrics.auth_failed(cause)
+        services.audit.record(
+            "token.refused",
+            actor=None,
+            outcome="refused",
+            address=visit.address,
+            request_id=visit.request_id,
+            cause=cause,
+        )
+        services.limiter.charge(subject, guesses)
+        raise
+
+
+def limit(visit: Visit, services: Services) -> None:
+    """One request off the principal's quota, and one place among its requests in flight."""
+    principal = visit.principal
+    subject = f"client:{principal.client_id}"
+    visit.standings = services.limiter.charge(subject, (Charge("requests", principal.requests, 1),))
+    visit.lease = services.limiter.enter(subject, principal.concurrency)
+
+
+def authorize(call: Call, services: Services) -> None:
+    """Decided on the model's name alone: a look-up first would tell strangers which models exist."""
+    require(call, services, *predict_scopes(call.model_name))
+
+
+def require(visit: Visit, services: Services, *scopes: str) -> None:
+    """Raise InsufficientScope, and audit it, unless the principal has one of ``scopes``."""
+    try:
+        require_scope(visit.principal, *scopes)
+    except InsufficientScope as refusal:
+        services.audit.record(
+            "scope.refused",
+            actor=visit.principal.client_id,
+            outcome="refused",
+            address=visit.address,
+            request_id=visit.request_id,
+            scope=refusal.scope,
+        )
+        raise
+
+
+def resolve(call: Call, services: Services) -> None:
+    """Name and version, or alias, → the loaded model."""
+    call.model = services.registry.resolve(call.model_name, call.version)
+
+
+def decode(call: Call, services: Services) -> None:
+    """Body → tensors that fit the model's signature."""
+    check_accept(call.accept)
+    check_content_type(call.content_type)
+    body = decompressed(call.read_body(), call.content_encoding, services.body_limit_bytes)
+    call.question = call.decoder(body, call.model.signature, services.max_rows)
+    call.deadline = call.deadline.sooner(call.question.timeout_seconds)
+
+
+def charge_rows(call: Call, services: Services) -> None:
+    """As many rows as the question has off the principal's quota."""
+    principal = call.principal
+    charges = (Charge("rows", principal.rows, call.question.rows),)
+    call.standings += services.limiter.charge(f"client:{principal.client_id}", charges)
+
+
+def run(call: Call, services: Services) -> None:
+    """Wait for a place, then run the model."""
+    model = call.model
+    metrics = services.metrics.for_model(model.name, model.version)
+    asked_at = time.perf_counter()
+    try:
+        with services.admission.admitted(call.deadline):
+            started_at = time.perf_counter()
+            metrics.queue_seconds.observe(started_at - asked_at)
+            call.deadline.check()
+            call.outputs = _infer(call)
+            metrics.inference_seconds.observe(time.perf_counter() - started_at)
+        call.deadline.check()
+    except Refusal as refusal:
+        metrics.predicted(failure(refusal), call.question.rows)
+        raise
+    metrics.rows.inc(call.question.rows)
+    metrics.batch_rows.observe(call.question.rows)
+    for outcome, rows in outcomes(model.signature, call.outputs, call.question.rows):
+        metrics.predicted(outcome, rows)
+
+
+def encode(call: Call, _: Services) -> None:
+    """Tensors → the bytes of the answer, in the caller's protocol."""
+    call.answer = call.question.answer(call.outputs, call.model.name, call.model.version)
+
+
+GUARD: tuple[Callable[[Visit, Services], None], ...] = (authenticate, limit)
+STEPS: tuple[Callable[[Call, Services], None], ...] = (
+    *GUARD,
+    authorize,
+    resolve,
+    decode,
+    charge_rows,
+    run,
+    encode,
+)
+
+
+def predict(call: Call, services: Services) -> Answer:
+    """Walk ``call`` down all the steps; raises the Refusal of the step that stops it."""
+    try:
+        for step in STEPS:
+            step(call, services)
+    finally:
+        call.leave()
+    return call.answer
+
+
+def _infer(call: Call) -> Tensors:
+    try:
+        return call.model.session.run(call.question.inputs, call.question.wanted)
+    except Exception as error:
+        log.exception("inference failed", extra={"model": call.model.name, "version": call.model.version})
+        raise InferenceFailed from error

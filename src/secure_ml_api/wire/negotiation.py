@@ -1,0 +1,26 @@
+"""Which content types are read, and which answers the caller takes (RFC 9110 sections 8.3 and 12.5.1)."""
+
+from __future__ import annotations
+
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
+
+from ..errors import NotAcceptable, UnsupportedContent
+from .question import JSON
+
+_ANYTHING = frozenset({"", "*/*", JSON})
+
+
+def check_content_type(content_type: str) -> None:
+    """Raise UnsupportedContent unless the body is declared as JSON in UTF-8, or not declared at all."""
+    if content_type in {"", JSON}:
+        return
+    kind, options = parse_options_header(content_type)
+    if kind.lower() != JSON or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedContent(f"send {JSON}, in UTF-8", (JSON,))
+
+
+def check_accept(accept: str) -> None:
+    """Raise NotAcceptable when the caller takes no JSON."""
+    if accept not in _ANYTHING and not parse_accept_header(accept, MIMEAccept).best_match([JSON]):
+        raise NotAcceptable(f"answers are given as {JSON}")

@@ -40,16 +40,20 @@ class Doormen:
     oauth: OAuth
 
 
-def open_stores(settings: Settings) -> Stores:
-    """The stores that ``settings`` name; raises OperatorError for a database that cannot be."""
+def open_stores(settings: Settings, *, tell_machine: bool = True) -> Stores:
+    """The stores that ``settings`` name; raises OperatorError for a database that cannot be.
+
+    ``tell_machine`` writes changes of clients to the shared state under ``run/``, making it where it is missing.
+    """
     database = Database(settings.database_url, settings.database.timeout_seconds)
     book = StandingBook(database, shared_state(settings.run_directory / "state.mdb", settings.state.size_bytes))
+    told = book if tell_machine else None
     return Stores(
         database=database,
         trail=AuditTrail(database),
         book=book,
-        clients=Clients(database, SecretHasher(settings.tokens.hashing_concurrency), settings.quotas, book),
-        revocations=Revocations(database, book),
+        clients=Clients(database, SecretHasher(settings.tokens.hashing_concurrency), settings.quotas, told),
+        revocations=Revocations(database, told),
         ring=open_ring(settings),
     )
 

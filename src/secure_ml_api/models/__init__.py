@@ -1,0 +1,1 @@
+"""Signed model packages: what they promise, how that is checked, and which version of a model serves."""

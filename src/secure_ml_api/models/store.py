@@ -1,0 +1,148 @@
+"""The packages of a home: listed, published whole, promoted, removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import PackageRefused
+from ..settings import Settings
+from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
+from .manifest import Manifest
+from .names import MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
+from .signing import create_signing_key, read_signing_key, read_verifying_key, sign
+from .verification import VerifiedPackage, verify_package
+
+
+class Store:
+    """The directory ``home/models`` together with the keys that sign and verify what is in it; no I/O until used."""
+
+    def __init__(self, models_directory: Path, keys_directory: Path) -> None:
+        self.models_directory = models_directory
+        self.keys_directory = keys_directory
+
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        return cls(settings.models_directory, settings.keys_directory)
+
+    def names(self) -> list[str]:
+        """Names of the models that have at least one version, sorted."""
+        return [name for name in _directories(self.models_directory) if self.versions(name)]
+
+    def versions(self, name: str) -> list[str]:
+        """Versions of ``name``, oldest first; what cannot be a version is left out."""
+        return sorted(_directories(self.models_directory / name), key=version_order) if is_plain(name) else []
+
+    def next_version(self, name: str) -> str:
+        """One above the highest version that is a whole number; ``1`` for a new model."""
+        return str(max((int(version) for version in self.versions(name) if version.isdigit()), default=0) + 1)
+
+    def verify(self, name: str, version: str) -> VerifiedPackage:
+        """The package, verified; raises PackageRefused, or KeyFileError when there is no key to verify with."""
+        return verify_package(self.models_directory, name, version, read_verifying_key(self.keys_directory))
+
+    def publish(self, manifest: Manifest, files: Mapping[str, bytes]) -> VerifiedPackage:
+        """Sign ``manifest`` and put the package in place in one step; raises PackageRefused when the version exists.
+
+        The signing key is made when the home has none yet. What is returned was read back from the disk and verified.
+        """
+        create_signing_key(self.keys_directory)
+        manifest_bytes = manifest.to_json()
+        signature = sign(read_signing_key(self.keys_directory), manifest_bytes)
+        parent = self.models_directory / manifest.name
+        parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # The dot keeps a half-written package, left by a crash, from ever being taken for a version.
+        staged = Path(tempfile.mkdtemp(prefix=f".{manifest.version}-", dir=parent))
+        try:
+            for file, data in {**files, MANIFEST_FILE: manifest_bytes, SIGNATURE_FILE: signature}.items():
+                _write_durably(staged / file, data)
+            staged.chmod(0o755)
+            _sync_directory(staged)
+            _rename_to_new(staged, parent / manifest.version)
+            _sync_directory(parent)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return self.verify(manifest.name, manifest.version)
+
+    def aliases(self, name: str) -> dict[str, str]:
+        return read_aliases(self.models_directory / name)
+
+    def promote(self, name: str, version: str) -> dict[str, str]:
+        """Make ``version`` the one that serves, once it verifies; the aliases as they are then."""
+        self.verify(name, version)
+        aliases = self.aliases(name)
+        serving = aliases.get(PRODUCTION) or self.versions(name)[-1]
+        if serving != version:
+            aliases[PREVIOUS] = serving
+        aliases[PRODUCTION] = version
+        write_aliases(self.models_directory / name, aliases)
+        return aliases
+
+    def rollback(self, name: str) -> dict[str, str]:
+        """Let the version that served before the last promotion serve again; raises PackageRefused without one."""
+        previous = self.aliases(name).get(PREVIOUS)
+        if previous is None:
+            raise PackageRefused(f"{name} has no previous version; choose one with `models promote {name}`")
+        return self.promote(name, previous)
+
+    def remove(self, name: str, version: str) -> None:
+        """Delete one version and the aliases that point to it; raises PackageRefused while it is the one promoted."""
+        if version not in self.versions(name):
+            raise PackageRefused(f"{name}/{version}: there is no such package")
+        aliases = self.aliases(name)
+        others = [other for other in self.versions(name) if other != version]
+        if others and aliases.get(PRODUCTION) == version:
+            raise PackageRefused(f"{name}/{version} is in production; promote another version first")
+        parent = self.models_directory / name
+        if others and version in aliases.values():
+            write_aliases(parent, {alias: target for alias, target in aliases.items() if target != version})
+        # Renamed first: a server that starts meanwhile sees the whole version or none of it.
+        doomed = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=parent))
+        (parent / version).rename(doomed)
+        shutil.rmtree(doomed)
+        if not others:
+            shutil.rmtree(parent)
+
+
+def _directories(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if is_plain(entry.name) and _looks_like_directory(entry))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _looks_like_directory(entry: os.DirEntry[str]) -> bool:
+    # A link is listed, so that verification can refuse it by name, where skipping it would hide it.
+    return entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fchmod(file.fileno(), 0o644)
+        os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _rename_to_new(staged: Path, final: Path) -> None:
+    try:
+        # A directory that has files in it cannot be replaced by a rename, so of two packers one loses here.
+        staged.rename(final)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
+            name = f"{final.parent.name}/{final.name}"
+            raise PackageRefused(f"{name} exists and is never overwritten; choose another version") from None
+        raise

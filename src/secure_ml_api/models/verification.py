@@ -1,0 +1,115 @@
+"""From a directory to proof: read a package once, check it, and hand out exactly the bytes that were checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from ..errors import PackageRefused
+from ..runtimes.protocol import VerifiedArtifact
+from .manifest import FileRecord, Manifest, parse_manifest
+from .names import MANIFEST_FILE, SIGNATURE_FILE, is_plain
+from .signing import check_signature
+
+MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
+# A protobuf message, and so an ONNX model, cannot be larger than 2 GiB.
+FILE_LIMIT_BYTES = 2 * 1024 * 1024 * 1024
+_ED25519_SIGNATURE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPackage:
+    """A manifest whose signature holds, and the bytes that it vouches for."""
+
+    manifest: Manifest
+    artifact: VerifiedArtifact
+
+
+def verify_package(models_directory: Path, name: str, version: str, key: Ed25519PublicKey) -> VerifiedPackage:
+    """Read and check ``models_directory/name/version``; raises PackageRefused with one line on anything amiss.
+
+    Nothing is parsed before the signature over it holds. Every file is opened once, without following links, relative
+    to the open directory, and must be a regular file with one link, of the size and digest that the manifest says;
+    a file that the manifest does not list is refused too.
+    """
+    where = f"{name}/{version}"
+    try:
+        return _verified(models_directory, name, version, key)
+    except PackageRefused as refused:
+        raise PackageRefused(f"{where}: {refused}") from None
+    except OSError as error:
+        raise PackageRefused(f"{where}: cannot be read ({error.strerror})") from None
+
+
+def _verified(models_directory: Path, name: str, version: str, key: Ed25519PublicKey) -> VerifiedPackage:
+    if not (is_plain(name) and is_plain(version)):
+        raise PackageRefused("the name or version is not one that a package can have")
+    directory = _open_directory(models_directory, name, version)
+    try:
+        manifest_bytes = _read(directory, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
+        check_signature(key, manifest_bytes, _read(directory, SIGNATURE_FILE, _ED25519_SIGNATURE_BYTES))
+        manifest = parse_manifest(manifest_bytes)
+        if (manifest.name, manifest.version) != (name, version):
+            raise PackageRefused(f"the package inside is {manifest.name}/{manifest.version}; it was moved or swapped")
+        _refuse_extra_files(directory, manifest)
+        files = {file: _read_recorded(directory, file, record) for file, record in manifest.files.items()}
+    finally:
+        os.close(directory)
+    digest = f"sha256:{hashlib.sha256(manifest_bytes).hexdigest()}"
+    return VerifiedPackage(manifest, VerifiedArtifact(name, version, manifest.signature, files, digest))
+
+
+def _open_directory(models_directory: Path, name: str, version: str) -> int:
+    """A descriptor of the version's directory, reached without following a link below ``models_directory``."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(models_directory, flags)
+    for part in (name, version):
+        parent = descriptor
+        try:
+            descriptor = os.open(part, flags | os.O_NOFOLLOW, dir_fd=parent)
+        except FileNotFoundError:
+            raise PackageRefused("there is no such package") from None
+        except OSError:
+            raise PackageRefused(f"{part} is not a directory of its own; links are refused") from None
+        finally:
+            os.close(parent)
+    return descriptor
+
+
+def _refuse_extra_files(directory: int, manifest: Manifest) -> None:
+    extra = set(os.listdir(directory)) - set(manifest.files) - {MANIFEST_FILE, SIGNATURE_FILE}
+    if extra:
+        raise PackageRefused(f"{min(extra)!r} is not in the manifest; remove it")
+
+
+def _read_recorded(directory: int, file: str, record: FileRecord) -> bytes:
+    if record.size > FILE_LIMIT_BYTES:
+        raise PackageRefused(f"{file} is larger than {FILE_LIMIT_BYTES} bytes")
+    data = _read(directory, file, record.size)
+    if len(data) != record.size or hashlib.sha256(data).hexdigest() != record.sha256:
+        raise PackageRefused(f"{file} is not the file that was signed; restore it or pack the model again")
+    return data
+
+
+def _read(directory: int, file: str, limit_bytes: int) -> bytes:
+    """The bytes of ``file``, read once; never blocks on a pipe, never follows a link, never reads past the limit."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        raise PackageRefused(f"{file} is missing") from None
+    except OSError as error:
+        raise PackageRefused(f"{file} cannot be opened ({error.strerror}); links are refused") from None
+    with os.fdopen(descriptor, "rb") as opened:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise PackageRefused(f"{file} is not a regular file")
+        if status.st_nlink != 1:
+            raise PackageRefused(f"{file} has more than one link; another name could change it")
+        if status.st_size > limit_bytes:
+            raise PackageRefused(f"{file} is larger than the {limit_bytes} bytes that it may have")
+        return opened.read(limit_bytes + 1)

@@ -1,0 +1,65 @@
+"""The graphs that a trained model may become, in the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..tensors import Signature
+from .encoders import with_positions
+from .extras import quiet
+from .graph import normalise
+from .trained import Trained
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to make a graph whose numbers are ``datatype``.
+
+    ``build`` gives the bytes of an ONNX model with the tensors of the signature, and raises anything when it cannot.
+    """
+
+    name: str
+    datatype: Literal["FP32", "FP64"]
+    build: Callable[[Trained, Signature], bytes]
+
+
+def _converted(target_opset: dict[str, int] | None) -> Callable[[Trained, Signature], bytes]:
+    def build(trained: Trained, signature: Signature) -> bytes:
+        with quiet():
+            return normalise(_convert(trained, signature, target_opset), signature)
+
+    return build
+
+
+def _convert(trained: Trained, signature: Signature, target_opset: dict[str, int] | None) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+
+    types = {"FP32": FloatTensorType, "FP64": DoubleTensorType, "BYTES": StringTensorType}
+    # The converter rewrites names that are no identifiers, so it is given names that are.
+    inputs = [
+        (f"c{position}", types[spec.datatype]([None, *spec.shape[1:]]))
+        for position, spec in enumerate(signature.inputs)
+    ]
+    return convert_sklearn(
+        with_positions(trained.estimator, signature.column_names),
+        initial_types=inputs,
+        options={"zipmap": False} if trained.task == "classification" else None,
+        target_opset=target_opset,
+        # Its own clean-up is quadratic in the number of nodes, and onnxruntime does the same when it loads.
+        model_optim=False,
+    )
+
+
+# Operator sets that every runtime since onnxruntime 1.15 knows, and with which more converters work than with newer
+# ones: isolation forests and the label encoder among them.
+_SETTLED = {"": 18, "ai.onnx.ml": 3}
+
+CANDIDATES: tuple[Candidate, ...] = (
+    Candidate("skl2onnx float32", "FP32", _converted(_SETTLED)),
+    Candidate("skl2onnx float64", "FP64", _converted(_SETTLED)),
+    Candidate("skl2onnx float32, newest operators", "FP32", _converted(None)),
+    Candidate("skl2onnx float64, newest operators", "FP64", _converted(None)),
+)

@@ -1,0 +1,52 @@
+"""The libraries of the extra ``train``, asked for in one place, and kept from talking."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from ..errors import PackingError
+
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
+_NEEDED = ("sklearn", "skl2onnx", "onnx", "skops")
+
+
+def require_train_extra() -> None:
+    """Raises PackingError with the command to run when a library that packing needs is missing."""
+    for module in _NEEDED:
+        try:
+            with quiet():
+                import_module(module)
+        except ImportError:
+            raise PackingError(f"packing needs {module}; run `pip install 'secure-ml-api[train]'`") from None
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that take part in a conversion, by distribution name."""
+    found = {}
+    for library in LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the training libraries' warnings and log lines out of what our own users read."""
+    chatty = [logging.getLogger(name) for name in ("skl2onnx", "sklearn", "onnx")]
+    levels = [logger.level for logger in chatty]
+    try:
+        for logger in chatty:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(chatty, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,93 @@
+"""Rewrites a converted graph so that it takes and gives exactly the tensors of a signature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import PackingError
+from ..tensors import Datatype, Signature, TensorSpec
+
+_ELEMENT_TYPES: dict[Datatype, str] = {"FP32": "FLOAT", "FP64": "DOUBLE", "INT64": "INT64", "BYTES": "STRING"}
+_PREFIX = "model_"
+
+
+def normalise(model: Any, signature: Signature) -> bytes:
+    """The bytes of ``model`` (an ONNX ModelProto) with the inputs and outputs of ``signature``.
+
+    Inputs are matched in order. Of the outputs, the first is the label or the value, the second the probabilities or
+    the score: text labels become their index among the classes, every column of one becomes a vector.
+    """
+    from onnx import compose, helper
+
+    graph = compose.add_prefix(model, _PREFIX).graph
+    if len(graph.input) != len(signature.inputs):
+        raise PackingError(f"the converted graph takes {len(graph.input)} tensors, not {len(signature.inputs)}")
+    if len(graph.output) < len(signature.outputs):
+        raise PackingError(f"the converted graph gives {len(graph.output)} tensors, not {len(signature.outputs)}")
+    nodes = [
+        helper.make_node("Identity", [spec.name], [inner.name])
+        for spec, inner in zip(signature.inputs, graph.input, strict=True)
+    ]
+    nodes.extend(graph.node)
+    constants = [helper.make_tensor("shape_vector", _onnx_type("INT64"), [1], [-1])]
+    for spec, inner in zip(signature.outputs, graph.output, strict=False):
+        nodes.extend(_finish(spec, inner, signature))
+    finished = helper.make_graph(
+        nodes,
+        "model",
+        [_value_info(spec) for spec in signature.inputs],
+        [_value_info(spec) for spec in signature.outputs],
+        [*graph.initializer, *constants],
+        sparse_initializer=graph.sparse_initializer,
+    )
+    wrapped = helper.make_model(finished, opset_imports=_opsets(model), ir_version=model.ir_version)
+    wrapped.functions.extend(model.functions)
+    data: bytes = wrapped.SerializeToString()
+    return data
+
+
+def _finish(spec: TensorSpec, inner: Any, signature: Signature) -> list[Any]:
+    """The nodes from the converter's output ``inner`` to the signature's output ``spec``."""
+    from onnx import TensorProto, helper
+
+    nodes, current = [], inner.name
+    if spec.name == "label" and inner.type.tensor_type.elem_type == TensorProto.STRING:
+        index = f"{_PREFIX}label_index"
+        encoder = helper.make_node("LabelEncoder", [current], [index], domain="ai.onnx.ml")
+        encoder.attribute.append(helper.make_attribute("keys_strings", list(signature.classes)))
+        encoder.attribute.append(helper.make_attribute("values_int64s", list(range(len(signature.classes)))))
+        nodes.append(encoder)
+        current = index
+    elif inner.type.tensor_type.elem_type != _onnx_type(spec.datatype):
+        cast = f"{_PREFIX}{spec.name}_cast"
+        nodes.append(helper.make_node("Cast", [current], [cast], to=_onnx_type(spec.datatype)))
+        current = cast
+    if len(spec.shape) == 1:
+        nodes.append(helper.make_node("Reshape", [current, "shape_vector"], [spec.name]))
+    else:
+        nodes.append(helper.make_node("Identity", [current], [spec.name]))
+    return nodes
+
+
+def _value_info(spec: TensorSpec) -> Any:
+    from onnx import helper
+
+    shape = ["rows" if axis == -1 else axis for axis in spec.shape]
+    return helper.make_tensor_value_info(spec.name, _onnx_type(spec.datatype), shape)
+
+
+def _opsets(model: Any) -> list[Any]:
+    """The operator sets of ``model``, with one for the label encoder when it has none."""
+    from onnx import helper
+
+    opsets = list(model.opset_import)
+    if not any(opset.domain == "ai.onnx.ml" for opset in opsets):
+        opsets.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return opsets
+
+
+def _onnx_type(datatype: Datatype) -> int:
+    from onnx import TensorProto
+
+    element: int = getattr(TensorProto, _ELEMENT_TYPES[datatype])
+    return element

@@ -1,0 +1,24 @@
+"""What the person who packs a model may say about it beyond what the model knows itself."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from ..tensors import Task
+
+
+class Options(BaseModel):
+    """All optional; handed to the converting process as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    labels: dict[str, str] = {}
+    """Class, as text, → the word for it."""
+    bounds: dict[str, tuple[float | None, float | None]] = {}
+    """Feature → smallest and largest value that a request may carry; None leaves that side open."""
+    task: Task | None = None
+    """What the model does, for a model that does not say."""
+    target: str | None = None
+    """Column of the sample that is no feature but the answer, and is left out."""
+    description: str = ""
+    metrics: dict[str, float] = {}

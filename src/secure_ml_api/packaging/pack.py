@@ -1,0 +1,75 @@
+"""``models pack``: a trained model, or the file of one, becomes a signed package of the home."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import PackingError
+from ..models.manifest import FileRecord, Manifest
+from ..models.names import is_plain
+from ..models.sample import SAMPLE_FILE
+from ..models.store import Store
+from ..runtimes.onnx import MODEL_FILE, OnnxRuntime
+from .build import Built, build
+from .extras import require_train_extra
+from .options import Options
+from .table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class PackResult:
+    """A package that was signed, put in place, read back and verified."""
+
+    directory: Path
+    digest: str
+    manifest: Manifest
+
+
+def pack_estimator(
+    estimator: Any,
+    sample: Table,
+    *,
+    store: Store,
+    name: str,
+    version: str | None = None,
+    options: Options | None = None,
+) -> PackResult:
+    """Pack a fitted scikit-learn model that is in memory; raises PackingError, PackageRefused or KeyFileError."""
+    check_name(store, name, version)
+    require_train_extra()
+    options = options or Options()
+    return publish(build(estimator, sample, options), options, store=store, name=name, version=version)
+
+
+def check_name(store: Store, name: str, version: str | None) -> None:
+    """Raises PackingError before any work when the name or version cannot be used or is taken."""
+    rule = "use up to 64 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit"
+    if not is_plain(name):
+        raise PackingError(f"{name!r} cannot name a model; {rule}")
+    if version is not None and not is_plain(version):
+        raise PackingError(f"{version!r} cannot be a version; {rule}")
+    if version is not None and version in store.versions(name):
+        raise PackingError(f"{name}/{version} exists and is never overwritten; choose another version, or give none")
+
+
+def publish(built: Built, options: Options, *, store: Store, name: str, version: str | None) -> PackResult:
+    """Sign what was built and put it into the home, as the next version unless one is given."""
+    files = {MODEL_FILE: built.model, SAMPLE_FILE: built.sample}
+    version = version or store.next_version(name)
+    manifest = Manifest(
+        name=name,
+        version=version,
+        created=datetime.now(UTC).replace(microsecond=0),
+        runtime=OnnxRuntime.name,
+        signature=built.blueprint.signature,
+        files={file: FileRecord.of(data) for file, data in files.items()},
+        provenance=built.blueprint.provenance,
+        parity=built.blueprint.parity,
+        description=options.description,
+        metrics=options.metrics,
+    )
+    package = store.publish(manifest, files)
+    return PackResult(store.models_directory / name / version, package.artifact.digest, package.manifest)

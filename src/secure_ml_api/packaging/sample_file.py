@@ -1,0 +1,97 @@
+"""Samples as users bring them: CSV with a header row, or Parquet."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import PackingError
+from .table import Array, Table
+
+SAMPLE_LIMIT_BYTES = 512 * 1024 * 1024
+
+_MISSING = {"", "na", "n/a", "nan", "null", "none"}
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def read_sample_file(path: Path, *, text: Collection[str] = ()) -> Table:
+    """The table in ``path``; columns in ``text`` are text even when all their values look like numbers.
+
+    Raises PackingError when the file cannot be read, has no rows or repeats a column.
+    """
+    try:
+        if path.stat().st_size > SAMPLE_LIMIT_BYTES:
+            raise PackingError(f"{path} is larger than {SAMPLE_LIMIT_BYTES} bytes; a few thousand rows are enough")
+        with path.open("rb") as file:
+            is_parquet = file.read(4) == b"PAR1"
+        table = _read_parquet(path, text) if is_parquet else _read_csv(path, text)
+    except OSError as error:
+        raise PackingError(f"the sample {path} cannot be read: {error.strerror}") from None
+    if not table.columns or table.rows == 0:
+        raise PackingError(f"the sample {path} has no rows; give it a header row and at least one row of features")
+    return table
+
+
+def _read_csv(path: Path, text: Collection[str]) -> Table:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            rows = [row for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise PackingError(f"the sample {path} is neither CSV in UTF-8 nor Parquet: {error}") from None
+    _refuse_repeats(path, names)
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            cells = f"{len(row)} cells in row {number}, and {len(names)} in its header"
+            raise PackingError(f"the sample {path} has {cells}")
+    by_column = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return Table({name: _column(list(values), name in text) for name, values in zip(names, by_column, strict=True)})
+
+
+def _read_parquet(path: Path, text: Collection[str]) -> Table:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise PackingError("a Parquet sample needs pyarrow; run `pip install 'secure-ml-api[train]'`") from None
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowException as error:
+        raise PackingError(f"the sample {path} is not readable Parquet: {error}") from None
+    _refuse_repeats(path, table.column_names)
+    columns = {}
+    for name in table.column_names:
+        values = table.column(name).to_pylist()
+        columns[name] = _column(["" if value is None else str(value) for value in values], name in text)
+    return Table(columns)
+
+
+def _column(cells: list[str], is_text: bool) -> Array:
+    """Numbers when every cell is one or is missing, text otherwise."""
+    if not is_text:
+        try:
+            return np.array([_number(cell) for cell in cells], dtype=np.float64)
+        except ValueError:
+            pass
+    column = np.empty(len(cells), dtype=np.object_)
+    column[:] = cells
+    return column
+
+
+def _number(cell: str) -> float:
+    word = cell.strip().lower()
+    if word in _MISSING:
+        return float("nan")
+    return _TRUTH[word] if word in _TRUTH else float(word)
+
+
+def _refuse_repeats(path: Path, names: list[str]) -> None:
+    if not names:
+        raise PackingError(f"the sample {path} has no header row; its first row must be the feature names")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise PackingError(f"the sample {path} has several columns named {repeated[0]!r}")

@@ -1,0 +1,68 @@
+"""A table of features by name, as a sample holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..tensors import NUMPY_DTYPES, Datatype, Signature, Tensors
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``columns``: name → float64 [rows], NaN where a value is missing, or object [rows] of ``str``."""
+
+    columns: Mapping[str, Array]
+
+    @classmethod
+    def of_matrix(cls, matrix: Array, names: Sequence[str]) -> Table:
+        """A table of numbers from ``matrix`` [rows, columns]."""
+        return cls({name: np.asarray(matrix[:, index], dtype=np.float64) for index, name in enumerate(names)})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.columns)
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def is_text(self, name: str) -> bool:
+        return self.columns[name].dtype == np.object_
+
+    def take(self, rows: Array) -> Table:
+        """The rows with the given indices, or of a boolean mask."""
+        return Table({name: values[rows] for name, values in self.columns.items()})
+
+    def select(self, names: Sequence[str]) -> Table:
+        return Table({name: self.columns[name] for name in names})
+
+    def rounded(self, datatype: Datatype, toward: float | None = None) -> Table:
+        """Numbers as ``datatype`` holds them, back in float64; with ``toward``, moved one step of it that way."""
+        dtype = NUMPY_DTYPES[datatype]
+        columns = {}
+        for name, values in self.columns.items():
+            if self.is_text(name):
+                columns[name] = values
+                continue
+            cast = values.astype(dtype)
+            if toward is not None:
+                cast = np.nextafter(cast, dtype.type(toward))
+            columns[name] = cast.astype(np.float64)
+        return Table(columns)
+
+    def tensors(self, signature: Signature) -> Tensors:
+        """The input tensors of ``signature``, whose columns these are."""
+        if signature.is_matrix:
+            spec = signature.inputs[0]
+            stacked = np.column_stack([self.columns[name] for name in signature.column_names])
+            return {spec.name: np.ascontiguousarray(stacked, dtype=NUMPY_DTYPES[spec.datatype])}
+        return {
+            spec.name: self.columns[spec.name].astype(NUMPY_DTYPES[spec.datatype]).reshape(-1, 1)
+            for spec in signature.inputs
+        }

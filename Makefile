@@ -14,7 +14,7 @@ help:            ## Show this list
 
 setup: $(VENV)/.ready-train            ## Make .venv with what serving and training need
 run: setup            ## Train, sign and serve the example models, and print a curl command
-	@$(BIN)/python -m secure_ml_api.quickstart --home $(HOME_DIR)
+	@exec $(BIN)/secure-ml-api serve --home $(HOME_DIR) --demo
 
 test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh

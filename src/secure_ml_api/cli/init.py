@@ -57,10 +57,13 @@ def prepare(settings: Settings, *, examples: bool = True, tell: Callable[[str], 
 
 
 def _prepare_examples(settings: Settings, done: Callable[[str], None]) -> None:
-    from ..packaging.extras import has_training_libraries
+    from ..errors import PackingError
+    from ..packaging.extras import require_train_extra
 
-    if not has_training_libraries():
-        done("left the example models out: they need pip install 'secure-ml-api[train]'")
+    try:
+        require_train_extra()
+    except PackingError as missing:
+        done(f"left the example models out: {missing}")
         return
     from ..examples.build import build_examples
 

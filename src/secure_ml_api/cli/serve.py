@@ -20,8 +20,9 @@ from .common import home_option, json_option, load, say
 @click.option("--workers", type=click.IntRange(min=0), help="Worker processes; 0 fits the CPUs and the memory.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of a worker that wait on clients.")
 @click.option("--worker-class", help="Gunicorn worker class.  [default: gthread]")
+@click.option("--demo", is_flag=True, help="Register the client demo and print a command that predicts with it.")
 @json_option
-def command(home: Path, as_json: bool, **options: Any) -> None:
+def command(home: Path, as_json: bool, demo: bool, **options: Any) -> None:
     """Serve the home's models over HTTP until a signal ends it.
 
     An empty home is prepared first, as `init` does it. SIGHUP reads configuration and models anew, SIGTERM finishes
@@ -30,10 +31,10 @@ def command(home: Path, as_json: bool, **options: Any) -> None:
     from ..server.application import serve
 
     overrides = {key: value for key, value in options.items() if value is not None}
-    serve(partial(load, home, server=overrides), partial(_prepare, as_json=as_json))
+    serve(partial(load, home, server=overrides), partial(_prepare, as_json=as_json, demo=demo))
 
 
-def _prepare(settings: Settings, *, as_json: bool) -> None:
+def _prepare(settings: Settings, *, as_json: bool, demo: bool) -> None:
     """Fill an empty home and say where the server will answer."""
     from ..server.config import address
 
@@ -45,8 +46,11 @@ def _prepare(settings: Settings, *, as_json: bool) -> None:
     server = settings.server
     url = f"http://{address(server.host, server.port)}"
     metrics_url = f"http://{address(server.host, server.metrics_port)}/metrics"
-    say(
-        {"url": url, "metrics_url": metrics_url, "prepared": done},
-        as_json,
-        [*done, f"Serving {url} (documentation {url}/docs), metrics {metrics_url}"],
-    )
+    lines = [*done, f"Serving {url} (documentation {url}/docs), metrics {metrics_url}"]
+    payload: dict[str, object] = {"url": url, "metrics_url": metrics_url, "prepared": done}
+    if demo:
+        from .demo import demo_command
+
+        payload["demo"] = demo_command(settings, url)
+        lines.append(f"\nIn another terminal:\n\n{payload['demo']}\n")
+    say(payload, as_json, lines)

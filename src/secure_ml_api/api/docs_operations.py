@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .docs_schemas import Field, SchemaReader, Table, limits, pretty
+from .docs_schemas import Field, SchemaReader, Table, pretty
 
 _METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
@@ -53,7 +53,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. ``access`` is empty for a public one, else the alternatives, any of which will do."""
+    """One method of one path. ``access`` is empty for a public one, else lists alternatives, any of which will do."""
 
     anchor: str
     method: str
@@ -152,7 +152,7 @@ def _simple_field(name: str, node: Mapping[str, Any], reader: SchemaReader) -> F
     """A parameter or header as a line of a table."""
     schema = reader.resolve(node.get("schema", {}))
     description = str(node.get("description") or schema.get("description", ""))
-    return Field(name, reader.kind(schema), bool(node.get("required")), limits(schema), description)
+    return Field(name, reader.kind(schema), bool(node.get("required")), reader.limits(schema), description)
 
 
 def _contents(node: Mapping[str, Any], reader: SchemaReader) -> tuple[Content, ...]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import zip_longest
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -35,7 +36,11 @@ STYLE_SHA256 = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One served model as the page shows it; ``request`` is a body that its predict route takes."""
+    """One served model as the page shows it.
+
+    ``classes`` are (value, label), the label empty where it says nothing more; ``request`` is a body that its predict
+    route takes.
+    """
 
     anchor: str
     name: str
@@ -43,7 +48,7 @@ class ServedModel:
     task: str
     description: str
     features: tuple[Mapping[str, Any], ...]
-    classes: tuple[str, ...]
+    classes: tuple[tuple[str, str], ...]
     request: str
     is_long: bool
 
@@ -52,7 +57,7 @@ def render_docs(document: dict[str, Any]) -> str:
     """The page for an OpenAPI 3.1 ``document``, which may carry ``x-models`` and ``x-problems``.
 
     Everything taken from the document is escaped; the page needs no network, and its only style has STYLE_SHA256.
-    It has an anchor for each problem reason. Slow enough (some 10 ms) that callers keep the result.
+    It has an anchor for each problem reason. Takes tens of milliseconds, so callers keep the result.
     """
     models = tuple(_model(node) for node in document.get("x-models", ()))
     problems = {problem["reason"]: problem for problem in reversed(document.get("x-problems", ()))}
@@ -61,7 +66,7 @@ def render_docs(document: dict[str, Any]) -> str:
         style=Markup(_STYLE),  # noqa: S704 - a file of this package, nothing of the document
         info=document.get("info", {}),
         token_command=_TOKEN_COMMAND.format(base=shlex.quote(_base_url(document))),
-        predict_command=_predict_command(models[0]) if models else "",
+        predict_command=_predict_command(models),
         groups=groups_of(document),
         models=models,
         problems=tuple(reversed(problems.values())),
@@ -96,11 +101,12 @@ def _base_url(document: Mapping[str, Any]) -> str:
     return next((a.rstrip("/") for a in addresses if a.startswith(("http://", "https://"))), "http://127.0.0.1:8000")
 
 
-def _predict_command(model: ServedModel) -> str:
+def _predict_command(models: tuple[ServedModel, ...]) -> str:
+    name, request = (models[0].name, models[0].request) if models else ("NAME", '{"features": […]}')
     return (
-        f'curl -fsS "$BASE"/v1/models/{shlex.quote(model.name)}/predict \\\n'
+        f'curl -fsS "$BASE"/v1/models/{shlex.quote(name)}/predict \\\n'
         '  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\\n'
-        f"  -d {shlex.quote(model.request)}"
+        f"  -d {shlex.quote(request)}"
     )
 
 
@@ -114,9 +120,18 @@ def _model(node: Mapping[str, Any]) -> ServedModel:
         task=str(node.get("task", "")),
         description=str(node.get("description", "")),
         features=features,
-        classes=tuple(str(value) for value in node.get("classes", ())),
+        classes=_classes(node),
         request=pretty(node["example"] if "example" in node else {"features": [_sample(f) for f in features]}),
         is_long=len(features) > _OPEN_FEATURES,
+    )
+
+
+def _classes(node: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    values = [str(value) for value in node.get("classes", ())]
+    labels = [str(label) for label in node.get("labels", ())]
+    return tuple(
+        (value, "" if label == value else label)
+        for value, label in zip_longest(values, labels[: len(values)], fillvalue="")
     )
 
 

@@ -62,11 +62,21 @@ class SchemaReader:
             return tuple(table for form in forms for table in self.tables(form))
         title, description = str(node.get("title", "")), str(node.get("description", ""))
         fields = tuple(self._fields(schema, "", frozenset(), 0))
-        return (Table(title, self.kind(node), description, limits(node), fields),)
+        return (Table(title, self.kind(node), description, self.limits(node), fields),)
 
     def kind(self, schema: Any) -> str:
         """The type of ``schema`` in words: ``list of number``, ``text or null``, ``one of 0, 1, 2``."""
         return self._kind(schema, 0)
+
+    def limits(self, schema: Any) -> tuple[str, ...]:
+        """What ``schema`` demands beyond its type, in words; of a list also what it demands of each item."""
+        node = self._merged(schema)
+        found = _limits(node)
+        for form in map(self._merged, _alternatives(node)):
+            found += _limits(form)
+        if isinstance(node.get("items"), Mapping):
+            found += [f"each {limit}" for limit in _limits(self._merged(node["items"]))]
+        return tuple(dict.fromkeys(found))
 
     def _kind(self, schema: Any, depth: int) -> str:
         node = self._merged(schema)
@@ -115,7 +125,7 @@ class SchemaReader:
 
     def _field(self, part: Any, path: str, required: bool, above: frozenset[str], depth: int) -> Iterator[Field]:
         node = self._merged(part)
-        yield Field(path, self.kind(node), required, limits(node), str(node.get("description", "")))
+        yield Field(path, self.kind(node), required, self.limits(node), str(node.get("description", "")))
         yield from self._fields(part, path, above, depth + 1)
 
     def _merged(self, schema: Any) -> dict[str, Any]:
@@ -135,8 +145,7 @@ class SchemaReader:
         return dict(node) if isinstance(node, Mapping) else {}
 
 
-def limits(node: Json) -> tuple[str, ...]:
-    """What ``node`` demands beyond its type, in words."""
+def _limits(node: Json) -> list[str]:
     phrases = {
         "minimum": "≥ {}",
         "exclusiveMinimum": "> {}",
@@ -156,7 +165,7 @@ def limits(node: Json) -> tuple[str, ...]:
         found.append("one of " + ", ".join(json.dumps(choice, ensure_ascii=False) for choice in choices))
     if node.get("default") not in (None, [], {}):
         found.append(f"default {json.dumps(node['default'], ensure_ascii=False)}")
-    return tuple(found)
+    return found
 
 
 def pretty(value: Any, indent: int = 0) -> str:

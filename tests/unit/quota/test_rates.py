@@ -27,7 +27,8 @@ def test_a_rate_ends_its_keys_as_the_limits_library_does(limit: int, unit: str) 
 
 
 @pytest.mark.parametrize(
-    "written", ["", "600", "600/", "0/minute", "-1/minute", "1.5/minute", "600/month", "600 /minute", "600/minute\n", "٣/day"]
+    "written",
+    ["", "600", "600/", "0/minute", "-1/minute", "1.5/minute", "600/month", "600 /minute", "600/minute\n", "٣/day"],
 )
 def test_anything_else_is_refused_with_an_example(written: str) -> None:
     with pytest.raises(SettingsError, match="600/minute"):

@@ -31,7 +31,7 @@ class RowsRequest(Strict):
 
     features: list[Any] | dict[str, Any] | None = None
     instances: list[Any] | None = None
-    outputs: tuple[Extra, ...] = Field(default=(), max_length=4, strict=False)
+    outputs: Annotated[list[Extra], Field(max_length=4)] = Field(default_factory=list)
 
 
 class TensorFlowRequest(Strict):
@@ -45,7 +45,7 @@ class TensorFlowRequest(Strict):
 class InferParameters(Tolerant):
     """Parameters of the Open Inference Protocol that are understood here; unknown ones are ignored."""
 
-    timeout: Annotated[int, Field(ge=0)] | None = None
+    timeout: Annotated[int, Field(ge=0, le=2**64 - 1)] | None = None
     content_type: str | None = None
     binary_data_output: bool | None = None
 
@@ -86,6 +86,10 @@ def read_envelope(envelope: type[E], value: object) -> E:
     """``value`` as ``envelope``; raises SignatureMismatch naming the fields that do not fit."""
     if not isinstance(value, dict):
         raise SignatureMismatch("the body must be a JSON object")
+    if envelope.model_config.get("extra") == "forbid" and not value.keys() <= envelope.model_fields.keys():
+        # Pydantic would write an error for each of them, and there may be a million.
+        known = ", ".join(envelope.model_fields)
+        raise SignatureMismatch("the request does not have the expected form", [Misfit(f"the fields are {known}")])
     try:
         return envelope.model_validate(value)
     except ValidationError as error:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn
 
-from ..errors import MalformedBody
+from ..errors import BodyTooLarge, MalformedBody
+from ..tensors import Signature
+
+# A string, closed or not, or one character that makes the parser allocate: a list, an object, a member of an object.
+_STRING_OR_PART = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{:]', re.DOTALL)
 
 
-def read_json(body: bytes) -> Any:
-    """The value of one JSON text; raises MalformedBody with the place, and never repeats the text."""
+def read_json(body: bytes, most_parts: int | None = None) -> Any:
+    """The value of one JSON text; raises MalformedBody with the place, and never repeats the text.
+
+    Lists, objects and their members take up to 30 times the memory of their text: with more than ``most_parts`` of
+    them together the body is refused before it is parsed, with BodyTooLarge.
+    """
+    if most_parts is not None and _has_more_parts(body, most_parts):
+        raise BodyTooLarge(f"the body has more than {most_parts} lists, objects and members")
     try:
         text = body.decode("utf-8")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
@@ -26,6 +37,26 @@ def read_json(body: bytes) -> Any:
         raise MalformedBody("the body is nested too deeply") from None
     except ValueError:  # Python refuses to parse integers of more than 4300 digits
         raise MalformedBody("the body holds a number with too many digits") from None
+
+
+def parts_of(signature: Signature, max_rows: int) -> int:
+    """As many lists, objects and members as the most rows that the model takes need in any of the protocols.
+
+    The widest form of a row is ``{"feature": {"b64": "…"}, …}``; each tensor of a request has a head of its own.
+    """
+    columns = len(signature.columns)
+    return max_rows * (1 + 3 * columns) + 64 * columns + 256
+
+
+def _has_more_parts(body: bytes, most: int) -> bool:
+    if body.count(b"[") + body.count(b"{") + body.count(b":") <= most:
+        return False
+    parts = 0  # what stands inside strings does not count
+    for match in _STRING_OR_PART.finditer(body):
+        parts += body[match.start()] != 0x22
+        if parts > most:
+            return True
+    return False
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

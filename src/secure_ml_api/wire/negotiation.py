@@ -22,5 +22,10 @@ def check_content_type(content_type: str) -> None:
 
 def check_accept(accept: str) -> None:
     """Raise NotAcceptable when the caller takes no JSON."""
-    if accept not in _ANYTHING and not parse_accept_header(accept, MIMEAccept).best_match([JSON]):
+    if accept in _ANYTHING:
+        return
+    # JSON has no parameters (RFC 8259 section 11): a charset that is asked for changes nothing.
+    offers = parse_accept_header(accept.replace("q=.", "q=0."))  # as older Java clients write it
+    taken = [(kind.partition(";")[0].strip(), quality) for kind, quality in offers]
+    if not MIMEAccept(taken).best_match([JSON]):
         raise NotAcceptable(f"answers are given as {JSON}")

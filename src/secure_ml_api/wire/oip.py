@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..errors import Misfit, SignatureMismatch
-from ..tensors import Signature, Tensors, TensorSpec
+from ..tensors import Column, Signature, Tensors, TensorSpec
 from .envelopes import InferOutput, InferRequest, InferTensor, read_envelope
 from .json_answer import json_answer
-from .json_text import read_json
+from .json_text import parts_of, read_json
 from .question import Answer
 from .rows import check_row_count
-from .tensor_inputs import fit_tensors, join_columns
+from .tensor_inputs import fit_tensors, join_columns, other_inputs
 from .tensor_reader import Array, read_tensor
 
 
@@ -40,10 +41,10 @@ class OipQuestion:
 
 def decode_oip(body: bytes, signature: Signature, max_rows: int) -> OipQuestion:
     """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    request = read_envelope(InferRequest, read_json(body))
-    given = {tensor.name: _input(tensor, signature) for tensor in request.inputs}
-    if len(given) != len(request.inputs):
-        raise SignatureMismatch("two inputs have the same name")
+    request = read_envelope(InferRequest, read_json(body, parts_of(signature, max_rows)))
+    _check_names([tensor.name for tensor in request.inputs], signature)
+    columns = {column.name: column for column in signature.columns}
+    given = {tensor.name: _input(tensor, columns) for tensor in request.inputs}
     joined = join_columns(given, signature)
     if joined is given:
         _check_datatypes(request.inputs, signature)
@@ -74,12 +75,18 @@ def wanted_outputs(requested: list[InferOutput] | None, signature: Signature) ->
     return names
 
 
-def _input(tensor: InferTensor, signature: Signature) -> Array:
-    column = next((column for column in signature.columns if column.name == tensor.name), None)
-    nullable = column.allow_missing if column else any(column.allow_missing for column in signature.columns)
-    known = column is not None or tensor.name == "input"
-    name = tensor.name if known else "inputs"  # a name that the caller made up is not repeated
-    return read_tensor(name, tensor.datatype, tensor.shape, tensor.data or [], nullable)
+def _check_names(names: list[str], signature: Signature) -> None:
+    """Refuse names that the model does not have before a tensor is read: from here on a name may be repeated."""
+    if len(set(names)) != len(names):
+        raise SignatureMismatch("two inputs have the same name")
+    if not {spec.name for spec in signature.inputs}.union(signature.column_names).issuperset(names):
+        raise other_inputs(signature)
+
+
+def _input(tensor: InferTensor, columns: Mapping[str, Column]) -> Array:
+    column = columns.get(tensor.name)
+    nullable = column.allow_missing if column else any(column.allow_missing for column in columns.values())
+    return read_tensor(tensor.name, tensor.datatype, tensor.shape, tensor.data or [], nullable)
 
 
 def _check_datatypes(tensors: list[InferTensor], signature: Signature) -> None:

@@ -17,12 +17,14 @@ from typing_extensions import TypedDict
 
 from ..errors import Misfit, SignatureMismatch
 from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
+from .tensor_inputs import shortened
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _MAX_MISFITS = 100
 _MAX_WORDS = 300
-# Rows are validated block by block, so that a large body of nothing but errors stops being read early.
-_BLOCK_ROWS = 256
+# Rows are validated block by block, so that a large body of nothing but errors stops being read early: pydantic writes
+# an error for each cell that it does not like.
+_BLOCK_CELLS = 8192
 
 
 def feature_type(column: Column) -> Any:
@@ -66,8 +68,9 @@ class RowReader:
         kind: type = dict if isinstance(rows[0], dict) else list
         values: list[Sequence[Any]] = []
         misfits: list[Misfit] = []
-        for start in range(0, len(rows), _BLOCK_ROWS):
-            block = rows[start : start + _BLOCK_ROWS]
+        size = max(1, _BLOCK_CELLS // len(self.signature.columns))
+        for start in range(0, len(rows), size):
+            block = rows[start : start + size]
             strangers = self._strangers(block, kind)
             misfits.extend(Misfit(detail, row=start + index) for index, detail in strangers.items())
             known = [index for index in range(len(block)) if index not in strangers] if strangers else range(len(block))
@@ -90,8 +93,7 @@ class RowReader:
             expected = f"expected a list of {size} features"
             wrong = [i for i, row in enumerate(block) if not isinstance(row, list) or len(row) != size]
         else:
-            known = ", ".join(self.signature.column_names[:20]) + (", …" if size > 20 else "")
-            expected = f"expected an object with exactly these features: {known}"
+            expected = f"expected an object with exactly these features: {shortened(self.signature.column_names)}"
             wrong = [i for i, row in enumerate(block) if not isinstance(row, dict) or len(row) > size]
         return {index: expected + _got(block[index]) for index in wrong}
 
@@ -168,8 +170,8 @@ _WORDS = {
     "finite_number": "expected a finite number",
     "string_type": "expected a string",
     "string_unicode": "expected a string of Unicode text",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
+    "greater_than_equal": "must be at least {ge:.15g}",
+    "less_than_equal": "must be at most {le:.15g}",
     "literal_error": "must be {expected}",
 }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,8 @@ import numpy as np
 from ..errors import Misfit, SignatureMismatch
 from ..tensors import Signature, Tensors
 from .envelopes import Extra, RowsRequest, read_envelope
-from .json_answer import json_answer
-from .json_text import read_json
+from .json_answer import json_answer, scalar
+from .json_text import parts_of, read_json
 from .question import Answer
 from .row_reader import row_reader
 
@@ -37,9 +39,9 @@ class RowsQuestion:
 
     def answer(self, outputs: Tensors, model: str, version: str) -> Answer:
         payload: dict[str, Any] = {"model": model, "version": version}
-        predictions = outputs[main_output(self.signature)]
+        predictions = np.ascontiguousarray(outputs[main_output(self.signature)])
         if self.single:
-            payload["prediction"] = predictions[0]
+            payload["prediction"] = scalar(predictions)
             payload.update(_single_extras(self.signature, outputs))
         else:
             payload["predictions"] = predictions
@@ -50,7 +52,7 @@ class RowsQuestion:
 
 def decode_rows(body: bytes, signature: Signature, max_rows: int) -> RowsQuestion:
     """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    envelope = read_envelope(RowsRequest, read_json(body))
+    envelope = read_envelope(RowsRequest, read_json(body, parts_of(signature, max_rows)))
     if (envelope.features is None) == (envelope.instances is None):
         raise SignatureMismatch("send either features, for one row, or instances, for a list of rows")
     single = envelope.instances is None
@@ -66,7 +68,7 @@ def decode_rows(body: bytes, signature: Signature, max_rows: int) -> RowsQuestio
         inputs=row_reader(signature).read(rows),
         rows=len(rows),
         single=single,
-        extras=envelope.outputs,
+        extras=tuple(envelope.outputs),
         wanted=_wanted(signature, single, envelope.outputs),
     )
 
@@ -90,17 +92,22 @@ def has_extra(extra: Extra, signature: Signature) -> bool:
 
 
 def label_words(signature: Signature, values: np.ndarray[Any, Any]) -> list[str]:
-    """The words for predicted classes: ``values`` [rows] are class values, or indices of classes that are words."""
-    index = _index_of(signature)
-    return [signature.labels[index.get(int(value), int(value))] for value in values]
+    """The words for predicted classes: ``values`` [rows] are class values, or indices of classes that are words.
+
+    Raises KeyError for a value that is no class of the model, rather than name another one.
+    """
+    words = _words(signature)
+    return [words[value] for value in values.tolist()]
 
 
-def _index_of(signature: Signature) -> dict[int, int]:
-    """Class value → position; classes that are words are predicted as their position already."""
-    return {value: position for position, value in enumerate(signature.classes) if isinstance(value, int)}
+@lru_cache(maxsize=512)
+def _words(signature: Signature) -> dict[int, str]:
+    """Predicted value → word; classes that are words themselves are predicted as their position."""
+    keys = [name if isinstance(name, int) else position for position, name in enumerate(signature.classes)]
+    return dict(zip(keys, signature.labels, strict=True))
 
 
-def _wanted(signature: Signature, single: bool, extras: tuple[Extra, ...]) -> tuple[str, ...]:
+def _wanted(signature: Signature, single: bool, extras: Sequence[Extra]) -> tuple[str, ...]:
     if single:
         return tuple(spec.name for spec in signature.outputs)
     wanted = [main_output(signature)]
@@ -119,7 +126,7 @@ def _wanted(signature: Signature, single: bool, extras: tuple[Extra, ...]) -> tu
 
 def _single_extras(signature: Signature, outputs: Tensors) -> dict[str, Any]:
     if signature.task == "anomaly":
-        return {"is_anomaly": bool(outputs["label"][0] == -1), "score": outputs["score"][0]}
+        return {"is_anomaly": bool(outputs["label"][0] == -1), "score": scalar(outputs["score"])}
     if signature.task == "regression":
         return {}
     extras: dict[str, Any] = {"label": label_words(signature, outputs["label"])[0]}
@@ -137,4 +144,4 @@ def _batch_extra(extra: Extra, signature: Signature, outputs: Tensors) -> Any:
         case "probabilities":
             return np.ascontiguousarray(outputs["probabilities"])
         case "scores":
-            return outputs["score"]
+            return np.ascontiguousarray(outputs["score"])

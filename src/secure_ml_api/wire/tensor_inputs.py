@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,15 @@ from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_MAX_MISFITS = 100
+
 
 def fit_tensors(given: Mapping[str, Array], signature: Signature) -> Tensors:
     """``given`` in the signature's names, shapes and order, values within bounds; raises SignatureMismatch."""
     expected = {spec.name: spec for spec in signature.inputs}
     missing = [Misfit("this input is missing", feature=name) for name in expected if name not in given]
     if missing or len(given) > len(expected):
-        names = ", ".join(list(expected)[:20])
-        raise SignatureMismatch(f"the model takes exactly these inputs: {names}", missing)
+        raise other_inputs(signature, missing)
     tensors = {name: _shaped(name, given[name], spec.shape) for name, spec in expected.items()}
     if len({len(tensor) for tensor in tensors.values()}) > 1:
         raise SignatureMismatch("the inputs do not have the same number of rows")
@@ -27,18 +28,48 @@ def fit_tensors(given: Mapping[str, Array], signature: Signature) -> Tensors:
     return tensors
 
 
+def other_inputs(signature: Signature, misfits: Sequence[Misfit] = ()) -> SignatureMismatch:
+    """The refusal of inputs that are not named as the model's; the names that came are not repeated."""
+    names = [spec.name for spec in signature.inputs]
+    return SignatureMismatch(f"the model takes exactly these inputs: {shortened(names)}", misfits)
+
+
 def join_columns(given: Mapping[str, Array], signature: Signature) -> Mapping[str, Array]:
     """One input per column, as data frames are sent, joined to the one matrix that an all-number model takes.
 
-    Number columns of other datatypes are converted; anything else is left for ``fit_tensors`` to judge.
+    Numbers of other datatypes are converted where that keeps their value, up to the precision of the model's type;
+    raises SignatureMismatch where it does not. Inputs with other names are left for ``fit_tensors`` to judge.
     """
-    dtype = NUMPY_DTYPES[signature.columns[0].datatype]
     if not signature.is_matrix or set(given) != set(signature.column_names):
         return given
-    columns = [given[name].reshape(-1, 1) for name in signature.column_names]
-    if len({len(column) for column in columns}) > 1 or any(column.dtype.kind not in "fiub" for column in columns):
-        return given
-    return {"input": np.hstack([column.astype(dtype) for column in columns])}
+    columns = [_converted(column, _shaped(column.name, given[column.name], (-1, 1))) for column in signature.columns]
+    if len({len(column) for column in columns}) > 1:
+        raise SignatureMismatch("the inputs do not have the same number of rows")
+    return {"input": np.hstack(columns)}
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first twenty of ``names``, for people."""
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+
+
+def _converted(column: Column, values: Array) -> Array:
+    """``values`` in the datatype of ``column``; a truth value is no number, and a fraction no integer."""
+    dtype = NUMPY_DTYPES[column.datatype]
+    if values.dtype == dtype:
+        return values
+    if values.dtype.kind not in "iuf" or dtype.kind not in ("iuf" if values.dtype.kind in "iu" else "f"):
+        detail = f"expected datatype {column.datatype}"
+        raise SignatureMismatch("an input does not have the model's datatype", [Misfit(detail, feature=column.name)])
+    with np.errstate(over="ignore"):
+        converted = values.astype(dtype)
+    lost = np.isinf(converted) if dtype.kind == "f" else converted != values
+    if lost.any():
+        detail = f"the number is too large for {column.datatype}"
+        rows = np.flatnonzero(lost)[:_MAX_MISFITS]
+        misfits = [Misfit(detail, row=int(row), feature=column.name) for row in rows]
+        raise SignatureMismatch("some rows do not fit the model", misfits)
+    return converted
 
 
 def _shaped(name: str, tensor: Array, shape: tuple[int, ...]) -> Array:
@@ -53,27 +84,41 @@ def _shaped(name: str, tensor: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _check_values(tensors: Tensors, signature: Signature) -> None:
-    misfits: list[Misfit] = []
+    """Raise SignatureMismatch, naming the first hundred places row by row, where a value is out of bounds."""
+    may_be_missing = any(tensor.dtype.kind == "f" and np.isnan(tensor).any() for tensor in tensors.values())
+    places: list[tuple[int, int]] = []
     for index, column in enumerate(signature.columns):
-        if column.minimum is None and column.maximum is None and column.choices is None:
+        if not (may_be_missing or _is_bounded(column)):
             continue
         values = tensors["input"][:, index] if signature.is_matrix else tensors[column.name][:, 0]
-        misfits.extend(Misfit(_bounds(column), row=int(row), feature=column.name) for row in _outside(values, column))
-    if misfits:
+        places.extend((row, index) for row in np.flatnonzero(_wrong(values, column))[:_MAX_MISFITS].tolist())
+    if places:
+        columns = signature.columns
+        misfits = [
+            Misfit(_bounds(columns[index]), row=row, feature=columns[index].name)
+            for row, index in sorted(places)[:_MAX_MISFITS]
+        ]
         raise SignatureMismatch("some rows do not fit the model", misfits)
 
 
-def _outside(values: Array, column: Column) -> Array:
-    """Indices of the first hundred rows whose value is out of bounds."""
+def _is_bounded(column: Column) -> bool:
+    return column.minimum is not None or column.maximum is not None or column.choices is not None
+
+
+def _wrong(values: Array, column: Column) -> Array:
+    """Which of ``values`` [rows] the column does not take."""
     if column.choices is not None:
-        wrong = ~np.isin(values.astype(str), column.choices)
-    else:
-        wrong = np.zeros(len(values), dtype=bool)
+        known = frozenset(column.choices)
+        return np.fromiter((value not in known for value in values), dtype=bool, count=len(values))
+    wrong = np.zeros(len(values), dtype=bool)
+    if values.dtype.kind == "f" and not column.allow_missing:
+        wrong |= np.isnan(values)
+    with np.errstate(over="ignore"):  # a bound past the reach of FP32 bounds nothing
         if column.minimum is not None:
             wrong |= values < column.minimum
         if column.maximum is not None:
             wrong |= values > column.maximum
-    return np.flatnonzero(wrong)[:100]
+    return wrong
 
 
 def _bounds(column: Column) -> str:
@@ -81,7 +126,7 @@ def _bounds(column: Column) -> str:
         return "must be one of the values that the model was trained on"
     parts = []
     if column.minimum is not None:
-        parts.append(f"at least {column.minimum:g}")
+        parts.append(f"at least {column.minimum:.15g}")
     if column.maximum is not None:
-        parts.append(f"at most {column.maximum:g}")
-    return f"must be {' and '.join(parts)}"
+        parts.append(f"at most {column.maximum:.15g}")
+    return f"must be {' and '.join(parts)}" if parts else "expected a number"

@@ -24,6 +24,8 @@ def read_tensor(name: str, datatype: Datatype, shape: list[int], data: list[Any]
     """
     if datatype == "FP16":
         raise SignatureMismatch("FP16 has no JSON form; send FP32", [Misfit("FP16 has no JSON form", feature=name)])
+    if not prod(shape):
+        raise SignatureMismatch("the request has no rows", [Misfit("the shape has no elements", feature=name)])
     flat = data if len(shape) == 1 or not _is_nested(data) else _flatten(name, data, shape)
     if len(flat) != prod(shape):
         detail = f"the shape says {prod(shape)} elements, the data has {len(flat)}"

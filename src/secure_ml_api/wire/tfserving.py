@@ -14,10 +14,10 @@ from ..errors import Misfit, SignatureMismatch
 from ..tensors import Signature, Tensors, TensorSpec
 from .envelopes import TensorFlowRequest, read_envelope
 from .json_answer import json_answer
-from .json_text import read_json
+from .json_text import parts_of, read_json
 from .question import Answer
 from .rows import check_row_count
-from .tensor_inputs import fit_tensors
+from .tensor_inputs import fit_tensors, other_inputs
 from .tensor_reader import Array, read_tensor
 
 SIGNATURE_NAME = "serving_default"
@@ -46,7 +46,7 @@ class TensorFlowQuestion:
 
 def decode_tensorflow(body: bytes, signature: Signature, max_rows: int) -> TensorFlowQuestion:
     """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    request = read_envelope(TensorFlowRequest, read_json(body))
+    request = read_envelope(TensorFlowRequest, read_json(body, parts_of(signature, max_rows)))
     if request.signature_name not in {None, "", SIGNATURE_NAME}:
         raise SignatureMismatch(
             f"the model has one signature, {SIGNATURE_NAME}", [Misfit("unknown", feature="signature_name")]
@@ -58,9 +58,6 @@ def decode_tensorflow(body: bytes, signature: Signature, max_rows: int) -> Tenso
         check_row_count(len(request.instances), max_rows)
     named = _by_name(request, signature)
     given = {spec.name: _tensor(spec, named[spec.name], signature) for spec in signature.inputs if spec.name in named}
-    if len(named) > len(given):
-        names = ", ".join(spec.name for spec in signature.inputs[:20])
-        raise SignatureMismatch(f"the model takes exactly these inputs: {names}")
     inputs = fit_tensors(given, signature)
     rows = len(next(iter(inputs.values())))
     check_row_count(rows, max_rows)
@@ -70,14 +67,19 @@ def decode_tensorflow(body: bytes, signature: Signature, max_rows: int) -> Tenso
 
 def _by_name(request: TensorFlowRequest, signature: Signature) -> Mapping[str, list[Any]]:
     """Input name → its values over all rows; a model with one input may leave its name out."""
+    known = {spec.name for spec in signature.inputs}
     only = signature.inputs[0].name
     if request.instances is None:
         columns = request.inputs if isinstance(request.inputs, dict) else {only: request.inputs}
+        if not columns.keys() <= known:
+            raise other_inputs(signature)
         return {name: column if isinstance(column, list) else [column] for name, column in columns.items()}
     rows = request.instances
     if not any(isinstance(row, dict) and "b64" not in row for row in rows):
         return {only: rows}
     names = set(rows[0]) if isinstance(rows[0], dict) else set()
+    if not names <= known:
+        raise other_inputs(signature)
     for index, row in enumerate(rows):
         if not isinstance(row, dict) or set(row) != names:
             raise SignatureMismatch("the rows do not all name the same inputs", [Misfit("differs", row=index)])

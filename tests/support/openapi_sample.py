@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-PROBLEMS = [
+PROBLEMS: list[dict[str, Any]] = [
     {
         "reason": "malformed_body",
         "status": 400,
@@ -23,7 +23,7 @@ PROBLEMS = [
 
 _CENTIMETRES = {"datatype": "FP32", "minimum": 0.0, "maximum": 30.0}
 
-MODELS = [
+MODELS: list[dict[str, Any]] = [
     {
         "name": "iris",
         "version": "1",
@@ -55,7 +55,7 @@ MODELS = [
 
 _REFUSED = {"content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
-_PREDICT = {
+_PREDICT: dict[str, Any] = {
     "operationId": "predict",
     "tags": ["Predict"],
     "summary": "Predict from rows",

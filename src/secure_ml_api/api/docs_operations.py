@@ -66,6 +66,14 @@ class Operation:
     request: tuple[Content, ...]
     replies: tuple[Reply, ...]
 
+    @property
+    def successes(self) -> tuple[Reply, ...]:
+        return tuple(reply for reply in self.replies if reply.is_success)
+
+    @property
+    def refusals(self) -> tuple[Reply, ...]:
+        return tuple(reply for reply in self.replies if not reply.is_success)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -114,7 +122,7 @@ def _operation(path: str, method: str, node: Mapping[str, Any], reader: SchemaRe
         anchor=f"op-{slug(node.get('operationId') or f'{method}-{path}')}",
         method=method.upper(),
         path=path,
-        summary=str(node.get("summary", "")),
+        summary=str(node.get("summary", "")).removesuffix("."),
         description=str(node.get("description", "")),
         access=tuple(
             Access("a bearer token" if scheme == "bearer" else f"{scheme} credentials", tuple(scopes))

@@ -70,6 +70,7 @@ def render_docs(document: dict[str, Any]) -> str:
         groups=groups_of(document),
         models=models,
         problems=tuple(reversed(problems.values())),
+        reasons={(str(problem["status"]), problem["title"]): reason for reason, problem in problems.items()},
     )
 
 
@@ -102,7 +103,8 @@ def _base_url(document: Mapping[str, Any]) -> str:
 
 
 def _predict_command(models: tuple[ServedModel, ...]) -> str:
-    name, request = (models[0].name, models[0].request) if models else ("NAME", '{"features": […]}')
+    smallest = min(models, key=lambda model: len(model.features), default=None)
+    name, request = (smallest.name, smallest.request) if smallest else ("NAME", '{"features": […]}')
     return (
         f'curl -fsS "$BASE"/v1/models/{shlex.quote(name)}/predict \\\n'
         '  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\\n'
@@ -142,9 +144,11 @@ def _sample(feature: Mapping[str, Any]) -> Any:
     if feature.get("datatype") == "BOOL":
         return True
     low, high = feature.get("minimum"), feature.get("maximum")
-    bounds = [bound for bound in (low, high) if bound is not None] or [1]
-    middle = sum(bounds) / len(bounds)
-    is_whole = "INT" in str(feature.get("datatype"))
-    shown = int(middle) if is_whole else round(middle, 2)
+    if low is not None and high is not None:
+        middle = (low + high) / 2
+    else:
+        middle = low + 1 if low is not None else high - 1 if high is not None else 1.0
+    shown = int(middle) if "INT" in str(feature.get("datatype")) else round(middle, 2)
     # Rounding must not step over a narrow pair of bounds.
-    return shown if all(b is None or sign * shown >= sign * b for b, sign in ((low, 1), (high, -1))) else bounds[0]
+    is_inside = (low is None or shown >= low) and (high is None or shown <= high)
+    return shown if is_inside else low

@@ -65,7 +65,7 @@ class SchemaReader:
         return (Table(title, self.kind(node), description, self.limits(node), fields),)
 
     def kind(self, schema: Any) -> str:
-        """The type of ``schema`` in words: ``list of number``, ``text or null``, ``one of 0, 1, 2``."""
+        """The type of ``schema`` in words: ``list of number``, ``string or null``."""
         return self._kind(schema, 0)
 
     def limits(self, schema: Any) -> tuple[str, ...]:
@@ -97,9 +97,7 @@ class SchemaReader:
             case "array":
                 return "list"
             case "string":
-                return f"text ({node['format']})" if node.get("format") else "text"
-            case "boolean":
-                return "true or false"
+                return f"string ({node['format']})" if node.get("format") else "string"
             case _:
                 return name
 

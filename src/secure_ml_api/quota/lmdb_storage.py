@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from .windows import Table, Verdict, Wanted, is_over, stored_key
 Answer = TypeVar("Answer")
 
 _VISITED_AT_ONCE = 5_000
-_VISITED_WHEN_FULL = 200_000
+_VISITED_WHEN_FULL = 20_000
 _DELETED_AT_ONCE = 256  # a write transaction keeps every other writer of the machine waiting, so it stays short
 
 
@@ -65,15 +65,17 @@ class LmdbStorage(WindowStorage):
         """Delete counters whose window is over among the next ``visits``, going round the table; how many."""
         self._state.free_dead_readers()
         over = self._find_over(visits)
-        deleted = 0
-        for start in range(0, len(over), _DELETED_AT_ONCE):
-            with self._state.writing("counters") as transaction:
-                now_ns = self._clock()
-                for key in over[start : start + _DELETED_AT_ONCE]:
-                    record = transaction.get(key)
-                    if record is not None and is_over(record, now_ns):
-                        transaction.delete(key)
-                        deleted += 1
+        at_once, deleted = _DELETED_AT_ONCE, 0
+        while over:
+            try:
+                deleted += self._delete_over(over[:at_once])
+            except StorageUnavailable as error:
+                # Deleting takes new pages before it frees old ones; a full file may have too few for a large step.
+                if not _is_full(error) or at_once == 1:
+                    raise
+                at_once //= 4
+            else:
+                over = over[at_once:]
         return deleted
 
     def reset(self) -> int | None:
@@ -88,9 +90,21 @@ class LmdbStorage(WindowStorage):
             transaction.delete(stored_key(key))
 
     def _after_making_room(self, error: StorageUnavailable, again: Callable[[], Answer]) -> Answer:
-        if not isinstance(error.__cause__, lmdb.MapFullError) or not self.purge(_VISITED_WHEN_FULL):
+        if not _is_full(error) or not self.purge(_VISITED_WHEN_FULL):
             raise error
         return again()
+
+    def _delete_over(self, keys: Sequence[bytes]) -> int:
+        """Delete those of ``keys`` whose window is over still; somebody may have opened a new one since the look."""
+        deleted = 0
+        with self._state.writing("counters") as transaction:
+            now_ns = self._clock()
+            for key in keys:
+                record = transaction.get(key)
+                if record is not None and is_over(record, now_ns):
+                    transaction.delete(key)
+                    deleted += 1
+        return deleted
 
     def _find_over(self, visits: int) -> list[bytes]:
         """Keys whose window is over, from where the last look ended; a read, so that no writer waits for it."""
@@ -106,3 +120,7 @@ class LmdbStorage(WindowStorage):
                 more = cursor.next()
             self._visited_up_to = cursor.key() if more else b""
         return over
+
+
+def _is_full(error: StorageUnavailable) -> bool:
+    return isinstance(error.__cause__, lmdb.MapFullError)

@@ -7,6 +7,7 @@ worker blocks nobody. Nothing here outlives a start of the server: what must is 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,9 @@ from .environment import open_environment
 Table = Literal["counters", "in_flight", "revoked", "standing", "signals"]
 TABLES: tuple[Table, ...] = ("counters", "in_flight", "revoked", "standing", "signals")
 
+_LET_GO_PAUSE_SECONDS = 0.005
+_LET_GO_TRIES = 200
+
 
 class SharedState:
     """The shared file at ``path``, opened on first use in each process; use ``shared_state`` to get the one.
@@ -34,6 +38,7 @@ class SharedState:
         self._size_bytes = size_bytes
         self._lock = Lock()
         self._opened: _Opened | None = None
+        self._lost = False
 
     def reading(self, table: Table) -> Transaction:
         """A read transaction on ``table``; raises StorageUnavailable when the file cannot be opened or read."""
@@ -56,13 +61,21 @@ class SharedState:
         return TransactionOverAll(self._current(), TABLES[0], write=write)
 
     def mend(self) -> bool:
-        """Open the file anew if it was deleted or replaced since; True when it was, so that callers fill it again."""
+        """Open the file anew if it was deleted or replaced since; True when it was, so that callers fill it again.
+
+        Waits for the transactions of other threads on the lost file, as LMDB opens a path once in a process. Raises
+        StorageUnavailable when they do not end within a second, or no file can be made; the next call tries again.
+        """
         opened = self._opened
-        if opened is None or opened.inode == _inode(self._path):
+        if not self._lost and (opened is None or opened.inode == _inode(self._path)):
             return False
+        del opened
         with self._lock:
-            self._opened = None
-        self._current()
+            if not self._lost:
+                self._lost = True
+                self._opened = None
+        self._open_when_let_go()
+        self._lost = False
         return True
 
     def close(self) -> None:
@@ -80,6 +93,19 @@ class SharedState:
             if self._opened is None:
                 self._opened = _Opened(self._path, self._size_bytes)
             return self._opened
+
+    def _open_when_let_go(self) -> None:
+        """Open the file once no thread holds the lost one any more: its last user closes that."""
+        for _ in range(_LET_GO_TRIES):
+            try:
+                self._current()
+            except StorageUnavailable as error:
+                if type(error.__cause__) is not lmdb.Error:  # what a path that is open already raises
+                    raise
+            else:
+                return
+            time.sleep(_LET_GO_PAUSE_SECONDS)
+        self._current()
 
 
 class Transaction:
@@ -132,14 +158,20 @@ class TransactionOverAll(Transaction):
 
 
 class _Opened:
-    """The environment and its tables; when the file is lost they are dropped, as other threads may still read."""
+    """The environment and its tables. A lost file's are only let go of: other threads may still be using them, and
+    the environment closes when the last of them is done.
+    """
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.environment = open_environment(path, size_bytes, len(TABLES))
-            self.tables = {table: self.environment.open_db(table.encode()) for table in TABLES}
         except (lmdb.Error, OSError) as error:
+            raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error
+        try:
+            self.tables = {table: self.environment.open_db(table.encode()) for table in TABLES}
+        except lmdb.Error as error:
+            self.environment.close()
             raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error
         self.inode = _inode(path)
 

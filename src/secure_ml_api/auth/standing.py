@@ -125,20 +125,13 @@ class StandingBook:
     def prune(self, now: float | None = None) -> int:
         """Forget revocations of tokens that ended long ago; how many. Raises StorageUnavailable."""
         horizon = int((time.time() if now is None else now) - KEEP_EXPIRED_SECONDS)
-        removed = 0
-        with (
-            self._state.over_all(write=True) as (transaction, tables),
-            transaction.cursor(db=tables["revoked"]) as cursor,
-        ):
-            more = cursor.first()
-            while more:
-                ended = _number(cursor.value())
-                if ended is not None and ended < horizon:
-                    more = cursor.delete()
-                    removed += 1
-                else:
-                    more = cursor.next()
-        return removed
+        with self._state.over_all(write=True) as (transaction, tables):
+            table = tables["revoked"]
+            with transaction.cursor(db=table) as cursor:
+                ended = [key for key, end in cursor if (_number(end) or 0) < horizon]
+            for key in ended:
+                transaction.delete(key, db=table)
+        return len(ended)
 
     def _fetch(self, client_id: str) -> ClientRecord | None:
         with self._database.session() as connection:

@@ -54,12 +54,19 @@ def retire(kid: str, immediately: bool, home: Path, as_json: bool) -> None:
 
 
 def _change(home: Path, event: str, task: Callable[[KeyRing], Key], **details: Any) -> Key:
+    """Change the keys, then write it to the audit trail: a database that is away never holds up an emergency."""
+    from ..auth.assembly import open_ring
+    from ..errors import OperatorError
     from .stores import opened, record
 
-    with opened(load(home)) as stores:
-        active = task(stores.ring)
-        record(stores, event, active=active.kid, **details)
-        return active
+    settings = load(home)
+    active = task(open_ring(settings))
+    try:
+        with opened(settings) as stores:
+            record(stores, event, active=active.kid, **details)
+    except OperatorError as error:
+        click.echo(f"secure-ml-api: done, but the audit trail could not be written: {error}", err=True)
+    return active
 
 
 def _shown(key: Key) -> dict[str, Any]:

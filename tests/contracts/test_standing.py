@@ -1,0 +1,190 @@
+"""What still stands, on every database: at once on the machine, within a poll elsewhere, and through every loss."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from secure_ml_api.auth.assembly import Stores, open_stores
+from secure_ml_api.auth.claims import Claims
+from secure_ml_api.errors import StorageUnavailable, TokenRefused
+from support.doormen import Lodge, open_lodge
+
+
+@pytest.fixture
+def lodge(tmp_path: Path, database_url: str) -> Iterator[Lodge]:
+    opened = open_lodge(tmp_path / "home", database_url)
+    opened.authenticator.refresh()
+    yield opened
+    opened.stores.trail.flush()
+    opened.stores.database.close()
+
+
+@pytest.fixture
+def elsewhere(lodge: Lodge) -> Iterator[Stores]:
+    """Another machine with the same database: what it writes to its own shared state is not seen here."""
+    stores = open_stores(lodge.settings, tell_machine=False)
+    yield stores
+    stores.database.close()
+
+
+def verified(lodge: Lodge, scopes: str = "predict:iris models:read") -> Claims:
+    """The claims of a token that was just issued to the client of ``lodge``."""
+    now = 1_000_000_000_000
+    settings = lodge.settings.tokens
+    return Claims(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        subject=lodge.client.client_id,
+        client_id=lodge.client.client_id,
+        token_id=str(uuid.uuid4()),
+        issued_at=0,
+        expires_at=now,
+        scopes=frozenset(scopes.split()),
+    )
+
+
+def cause(lodge: Lodge, claims: Claims) -> str | None:
+    """Why a verified token is refused; None when it is not."""
+    try:
+        lodge.authenticator.standing(claims)
+    except TokenRefused as refused:
+        return refused.cause
+    return None
+
+
+def lose_state(lodge: Lodge) -> None:
+    shutil.rmtree(lodge.settings.run_directory)
+
+
+def test_revoked_token_is_refused_at_once(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    assert cause(lodge, claims) is None
+    lodge.stores.revocations.revoke(claims.token_id, claims.client_id, claims.expires_at)
+    assert cause(lodge, claims) == "revoked"
+
+
+def test_revoking_twice_is_one_revocation(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    for _ in range(2):
+        lodge.stores.revocations.revoke(claims.token_id, claims.client_id, claims.expires_at)
+    assert cause(lodge, claims) == "revoked"
+    assert cause(lodge, verified(lodge)) is None
+
+
+def test_disabled_client_is_refused_at_once_and_accepted_again_when_enabled(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    lodge.stores.clients.disable("reader")
+    assert cause(lodge, claims) == "client"
+    lodge.stores.clients.enable("reader")
+    assert cause(lodge, claims) is None
+
+
+def test_deleted_client_is_refused_at_once(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    lodge.stores.clients.delete("reader")
+    assert cause(lodge, claims) == "client"
+
+
+def test_narrowed_scopes_reach_tokens_that_were_issued_before(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    lodge.stores.clients.set_scopes("reader", ["models:read"])
+    assert lodge.authenticator.standing(claims).scopes == {"models:read"}
+
+
+def test_widened_scopes_do_not_widen_tokens_that_were_issued_before(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    lodge.stores.clients.set_scopes("reader", ["models:read", "predict:*", "models:admin"])
+    assert lodge.authenticator.standing(claims).scopes == {"models:read", "predict:iris"}
+
+
+def test_quotas_are_those_of_the_client_now(lodge: Lodge) -> None:
+    principal = lodge.authenticator.standing(verified(lodge))
+    assert (principal.requests, principal.rows, principal.concurrency) == ("600/minute", "100000/minute", 64)
+
+
+def test_changes_made_elsewhere_arrive_with_the_next_refresh(lodge: Lodge, elsewhere: Stores) -> None:
+    revoked, kept = verified(lodge), verified(lodge)
+    elsewhere.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    lodge.authenticator.refresh()
+    assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)
+    elsewhere.clients.disable("reader")
+    lodge.authenticator.refresh()
+    assert cause(lodge, kept) == "client"
+    elsewhere.clients.enable("reader")
+    lodge.authenticator.refresh()
+    assert cause(lodge, kept) is None
+    elsewhere.clients.delete("reader")
+    lodge.authenticator.refresh()
+    assert cause(lodge, kept) == "client"
+
+
+def test_client_made_elsewhere_is_known_before_the_next_refresh(lodge: Lodge, elsewhere: Stores) -> None:
+    record, _ = elsewhere.clients.create("newcomer", ["models:read"])
+    lodge.client = record
+    assert lodge.authenticator.standing(verified(lodge)).client_id == record.client_id
+
+
+def test_late_copy_of_an_old_record_never_undoes_a_newer_one(lodge: Lodge) -> None:
+    """A worker may have read the client before it was disabled, and write what it read afterwards."""
+    before = lodge.stores.clients.show("reader")
+    lodge.stores.clients.disable("reader")
+    lodge.stores.book.put_client(before.client_id, before, before.revision)
+    assert cause(lodge, verified(lodge)) == "client"
+
+
+def test_lost_state_file_is_filled_before_it_is_asked(lodge: Lodge, elsewhere: Stores) -> None:
+    revoked, kept = verified(lodge), verified(lodge)
+    lodge.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    lose_state(lodge)
+    assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)  # from the file that has no name any more
+    lodge.authenticator.refresh()
+    assert (lodge.settings.run_directory / "state.mdb").exists()
+    assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)
+    elsewhere.clients.disable("reader")
+    lodge.authenticator.refresh()
+    assert cause(lodge, kept) == "client"
+
+
+def test_state_file_swapped_by_another_worker_is_filled_on_demand(lodge: Lodge) -> None:
+    revoked, kept = verified(lodge), verified(lodge)
+    lodge.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    lose_state(lodge)
+    state = lodge.stores.book._state
+    assert state.mend()  # opened, and still empty
+    assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)
+
+
+def test_restart_keeps_revocations(lodge: Lodge) -> None:
+    revoked = verified(lodge)
+    lodge.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    lodge.stores.book._state.close()
+    lose_state(lodge)  # a start wipes run/
+    assert cause(lodge, revoked) == "revoked"
+
+
+def test_revocations_outlive_their_tokens_by_a_day_and_are_then_forgotten(lodge: Lodge) -> None:
+    claims = verified(lodge)
+    lodge.stores.revocations.revoke(claims.token_id, claims.client_id, 1_000_000)
+    hour = 3600
+    for prune in (lodge.stores.book.prune, lodge.stores.revocations.prune):
+        assert prune(1_000_000 + hour) == 0
+        assert prune(1_000_000 + 25 * hour) == 1
+    assert cause(lodge, claims) is None
+
+
+def test_nothing_is_accepted_while_nothing_can_tell(lodge: Lodge, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims = verified(lodge)
+    lodge.stores.book._state.close()
+    lose_state(lodge)
+
+    def gone() -> None:
+        raise StorageUnavailable("the database does not answer")
+
+    monkeypatch.setattr(lodge.stores.database, "session", gone)
+    with pytest.raises(StorageUnavailable):
+        lodge.authenticator.standing(claims)

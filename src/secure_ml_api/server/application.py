@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -17,7 +18,6 @@ from ..errors import SettingsError
 from ..settings import Settings
 from ..telemetry import slots
 from ..telemetry.logs import capture_stderr, configure_logging
-from ..telemetry.metrics import Metrics
 from .arbiter import ServerArbiter
 from .board import Board
 from .config import bound_library_threads, gunicorn_settings, raise_descriptor_limit
@@ -34,13 +34,15 @@ _FIXED = ("host", "port", "metrics_port")
 class ServerApplication(BaseApplication):  # type: ignore[misc]
     """Holds the current settings and the application built from them; ``read`` reads the settings anew."""
 
+    callable: MetricsDoor | None
+
     def __init__(self, read: Callable[[], Settings], program: Program) -> None:
         self._read = read
         self._program = program
         self._app: Any = None
         self.settings = read()
         self.board = Board()
-        self.has_served = False
+        self._previous: tuple[Settings, Any, Any, MetricsDoor | None] | None = None
         super().__init__()
 
     def do_load_config(self) -> None:
@@ -66,10 +68,23 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 — whatever it is, the configuration that serves must go on serving
             logger.error("reload refused, the old configuration keeps serving: %s", error)  # noqa: TRY400
             return False
+        self._previous = (self.settings, self.cfg, self._app, self.callable)
         self.settings, self.cfg, self._app, self.callable = settings, cfg, app, door
-        settings.run_directory.mkdir(mode=0o700, exist_ok=True)
         configure_logging(settings.telemetry)
         return True
+
+    def keep(self) -> None:
+        """The renewed application serves; let go of the one before."""
+        self._previous = None
+
+    def revert(self) -> None:
+        """Go back to what served before ``renew``, as no worker could start with what it made."""
+        if self._previous is None:
+            return
+        self.settings, self.cfg, self._app, self.callable = self._previous
+        self._previous = None
+        configure_logging(self.settings.telemetry)
+        logger.error("reload refused, the old configuration keeps serving: no worker could start with the new one")
 
     def start_worker(self, slot: int) -> None:
         self._program.start_worker(self._app, slot)
@@ -111,7 +126,7 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         app = self._program.create(settings)
         gc.collect()
         gc.freeze()  # the collector of a worker then leaves the pages alone that it shares with the master
-        return app, MetricsDoor(app, settings.server.metrics_port, Metrics().exposition)
+        return app, MetricsDoor(app, settings.server.metrics_port, partial(self._program.exposition, app))
 
 
 def serve(

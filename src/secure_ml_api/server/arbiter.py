@@ -11,7 +11,7 @@ from gunicorn.arbiter import Arbiter
 
 logger = logging.getLogger(__name__)
 
-# Time that the workers of a new configuration have to start before those of the old one are told to stop anyway.
+# Time that the workers of a new configuration have to start; then the old ones stay.
 _BOOT_SECONDS = 60.0
 
 
@@ -23,17 +23,23 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         super().__init__(app)
 
     def reload(self) -> None:
-        """Rebuild the application from new settings and replace the workers; if it cannot be built, change nothing."""
+        """Rebuild the application from new settings and replace the workers; when that fails, change nothing."""
         if not self.app.renew():
             return
         self.setup(self.app)
         veterans = set(self.WORKERS) - self._retiring
-        for _ in range(self.num_workers):
-            self.spawn_worker()
-        self._await_boots(veterans)
-        for pid in veterans & set(self.WORKERS):
+        recruits = {self.spawn_worker() for _ in range(self.num_workers)}
+        if self._all_serve(recruits):
+            self.app.keep()
+            leaving = veterans
+        else:
+            self.app.revert()
+            self.setup(self.app)
+            leaving = recruits
+        for pid in leaving & set(self.WORKERS):
             self._retire(pid)
-        logger.info("reloaded: the new configuration serves")
+        if leaving is veterans:
+            logger.info("reloaded: the new configuration serves")
 
     def manage_workers(self) -> None:
         """Keep the wanted number of workers, not counting those that only finish what they have."""
@@ -43,9 +49,6 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
             self.spawn_worker()
         for pid in serving[: max(0, len(serving) - self.num_workers)]:
             self._retire(pid)
-        if not self.app.has_served and self._anyone_serves():
-            self.app.has_served = True
-            logger.info("serving with %d workers", self.num_workers)
 
     def stop(self, graceful: bool = True) -> None:
         self.app.board.announce_stop()
@@ -59,16 +62,14 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         self._retiring.add(pid)
         self.kill_worker(pid, signal.SIGTERM)
 
-    def _anyone_serves(self) -> bool:
-        return any(self.app.board.is_serving(worker.slot) for worker in self.WORKERS.values())
-
-    def _await_boots(self, veterans: set[int]) -> None:
-        """Wait until every worker but the veterans serves or is dead."""
+    def _all_serve(self, recruits: set[int]) -> bool:
+        """Whether all new workers came to serve; False as soon as one of them is gone, or when they take too long."""
         until = time.monotonic() + _BOOT_SECONDS
         while time.monotonic() < until:
             self.reap_workers()
-            newcomers = [worker for pid, worker in self.WORKERS.items() if pid not in veterans | self._retiring]
-            if all(self.app.board.is_serving(worker.slot) for worker in newcomers):
-                return
+            if not recruits <= set(self.WORKERS):
+                return False
+            if all(self.app.board.is_serving(self.WORKERS[pid].slot) for pid in recruits):
+                return True
             time.sleep(0.02)
-        logger.warning("new workers have not started after %d s; the old ones stop anyway", _BOOT_SECONDS)
+        return False

@@ -58,24 +58,17 @@ class Exchanges:
 
     def serve(self, connection: Connection) -> bool:
         """Answer the request that has arrived; whether the connection can carry another."""
-        request = None
         try:
             request = next(connection.parser)
-            connection.unreader.in_body = True
-            return self._answer(request, connection) and self._body_ended(connection)
-        except (StopIteration, http_errors.NoMoreData, _AnswerBroken):
-            pass  # the client has gone, or has to learn from the closed connection that the answer is not whole
-        except (HeadTooSlow, BodyTooSlow):
+        except HeadTooSlow:
             self.refuse(connection, 408)
-        except http_errors.InvalidResponseHeader:
-            self._failed(connection)
         except http_errors.ParseException as error:
-            status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 400)
-            self.refuse(connection, status)
-        except OSError as error:
-            logger.debug("a connection ended: %s", type(error).__name__)
-        except Exception:  # noqa: BLE001 — the last handler: whatever the application raised is a 500 and a log line
-            self._failed(connection)
+            self.refuse(connection, next((status for kind, status in _STATUSES if isinstance(error, kind)), 400))
+        except (StopIteration, OSError):
+            pass  # the client has gone
+        else:
+            connection.unreader.in_body = True
+            return self._serve(request, connection)
         return False
 
     def refuse(self, connection: Connection, status: int) -> None:
@@ -97,9 +90,19 @@ class Exchanges:
         except OSError:
             logger.debug("a refusal could not be sent")
 
-    def _failed(self, connection: Connection) -> None:
-        logger.exception("a request failed outside of the application's own handlers")
-        self.refuse(connection, 500)
+    def _serve(self, request: Any, connection: Connection) -> bool:
+        try:
+            return self._answer(request, connection) and self._body_ended(connection)
+        except _AnswerBroken as broken:
+            logger.debug("an answer broke off: %s", broken)
+        except BodyTooSlow:
+            self.refuse(connection, 408)
+        except MalformedBody:
+            self.refuse(connection, 400)
+        except Exception:
+            logger.exception("a request failed outside of the application's own handlers")
+            self.refuse(connection, 500)
+        return False
 
     def _answer(self, request: Any, connection: Connection) -> bool:
         answer, environ = wsgi.create(
@@ -109,13 +112,11 @@ class Exchanges:
             connection.server,
             self._cfg,
             response_class=Answer,
-            response_args=(self._write_seconds,),
+            response_args=(self._write_seconds, self._is_last),
         )
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = Body(environ["wsgi.input"])
         environ["secure_ml_api.arrived_at"] = connection.arrived_at
-        if self._is_last():
-            answer.force_close()
         try:
             chunks = self._app(environ, answer.start_response)
             try:
@@ -127,8 +128,7 @@ class Exchanges:
                     chunks.close()
         except Exception as error:
             if answer.is_on_the_wire:
-                logger.debug("an answer broke off: %s", type(error).__name__)
-                raise _AnswerBroken from error
+                raise _AnswerBroken(type(error).__name__) from error
             raise
         return not answer.should_close()
 
@@ -137,7 +137,7 @@ class Exchanges:
         connection.unreader.deadline = min(connection.unreader.deadline, time.monotonic() + _LEFTOVER_SECONDS)
         try:
             return bool(connection.parser.finish_body(deadline=connection.unreader.deadline))
-        except (BodyTooSlow, http_errors.ParseException):
+        except (BodyTooSlow, http_errors.ParseException, OSError):
             return False
 
 
@@ -150,9 +150,10 @@ class Answer(wsgi.Response):  # type: ignore[misc]
 
     headers_sent: bool
 
-    def __init__(self, request: Any, sock: Any, cfg: Any, write_seconds: float) -> None:
+    def __init__(self, request: Any, sock: Any, cfg: Any, write_seconds: float, is_last: Callable[[], bool]) -> None:
         super().__init__(request, sock, cfg)
         self._write_seconds = write_seconds
+        self._is_last = is_last
         self._held = b""
 
     @property
@@ -170,6 +171,8 @@ class Answer(wsgi.Response):  # type: ignore[misc]
         """Hold the header block back until the first bytes of the body, or the end, go with it."""
         if self.headers_sent:
             return
+        if self._is_last():  # asked as late as can be: the server may have been told to stop meanwhile
+            self.force_close()
         lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
         self._held = "".join(lines).encode("latin-1")
         self.headers_sent = True
@@ -185,7 +188,10 @@ class Answer(wsgi.Response):  # type: ignore[misc]
     def _emit(self, data: bytes) -> None:
         held, self._held = self._held, b""
         self.sock.settimeout(self._write_seconds)
-        util.write(self.sock, held + data)
+        try:
+            util.write(self.sock, held + data)
+        except OSError as error:
+            raise _AnswerBroken(type(error).__name__) from error
 
 
 class Body(io.RawIOBase):
@@ -200,20 +206,21 @@ class Body(io.RawIOBase):
 
     def read(self, size: int | None = -1) -> bytes:
         """Up to ``size`` bytes; raises MalformedBody for bad chunks or an early end, BodyTooSlow at the deadline."""
-        try:
-            data: bytes = self._body.read(size)
-        except (http_errors.ParseException, http_errors.NoMoreData) as error:
-            raise MalformedBody("the body is not framed as HTTP frames a body") from error
+        data: bytes = self._read(self._body.read, size)
         return data
 
     def readline(self, size: int | None = -1) -> bytes:
-        try:
-            line: bytes = self._body.readline(size)
-        except (http_errors.ParseException, http_errors.NoMoreData) as error:
-            raise MalformedBody("the body is not framed as HTTP frames a body") from error
+        line: bytes = self._read(self._body.readline, size)
         return line
 
     def readinto(self, buffer: Any) -> int:
         data = self.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    @staticmethod
+    def _read(read: Callable[[int | None], Any], size: int | None) -> Any:
+        try:
+            return read(size)
+        except (http_errors.ParseException, OSError) as error:  # bad chunks, or the client has gone
+            raise MalformedBody("the body is not framed as HTTP frames a body") from error

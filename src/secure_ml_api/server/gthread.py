@@ -67,6 +67,10 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Connection) -> bool:
         """In a thread: one request; whether the connection can carry another."""
+        self.nr += 1
+        if self.nr >= self.max_requests and self.alive:
+            logger.info("this worker has answered its share and is replaced")
+            self.alive = False
         return self._exchanges.serve(conn)
 
     def accept(self, listener: Any) -> None:
@@ -99,11 +103,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
             self._await(conn)
 
     def _is_last(self) -> bool:
-        """Whether the request that a thread begins is the last on its connection."""
-        self.nr += 1
-        if self.nr >= self.max_requests and self.alive:
-            logger.info("this worker has answered its share and is replaced")
-            self.alive = False
+        """Whether the answer that a thread begins to send is the last on its connection."""
         return not self.alive or len(self._waiting) + self.cfg.threads >= self.worker_connections
 
     def _open_connections(self) -> int:

@@ -36,7 +36,7 @@ def post_worker_init(worker: Any) -> None:
     try:
         worker.app.start_worker(worker.slot)
     except Exception:
-        if not worker.app.has_served:
+        if not worker.app.board.has_served:
             raise
         logger.exception("a worker could not start and will be tried again")
         time.sleep(1)

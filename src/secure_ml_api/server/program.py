@@ -23,10 +23,12 @@ class Program:
     """(app) in each worker, after its last request: write out what is still in memory."""
     drop_slot: Callable[[Any, int], None]
     """(app, slot) in the master, after a worker died: what it held is given back."""
+    exposition: Callable[[Any], tuple[bytes, str]]
+    """(app) in a worker: the metrics of all workers, and their content type."""
 
 
 def standard_program() -> Program:
     """This package's own application."""
-    from .. import app
+    from ..app import begin_drain, create_app, drop_slot, exposition, start_worker, stop_worker
 
-    return Program(app.create_app, app.start_worker, app.begin_drain, app.stop_worker, app.drop_slot)
+    return Program(create_app, start_worker, begin_drain, stop_worker, drop_slot, exposition)

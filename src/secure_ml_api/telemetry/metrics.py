@@ -50,6 +50,12 @@ class _Catalogue:
         self.predictions = counter("predictions_total", "Rows predicted, by outcome.", (*_MODEL, "outcome"))
         self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
 
+        # One child of each kind, so that a worker opens all its files when it starts and not in some later request.
+        self.rejected.labels("overloaded")
+        self.request_seconds.labels("unmatched")
+        self.in_flight_now = 0  # an own count, as the value starts anew when its file is lost
+        self.lock = Lock()
+
 
 @cache
 def _catalogue_of(directory: str) -> _Catalogue:  # noqa: ARG001 — the key of the cache
@@ -94,8 +100,6 @@ class Metrics:
         self._catalogue = _Catalogue(self._registry) if directory is None else _catalogue_of(str(directory))
         self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._models: set[_ModelFacts] = set()
-        self._in_flight = 0
-        self._lock = Lock()
 
     def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is a rule of the URL map or a fixed word."""
@@ -113,9 +117,9 @@ class Metrics:
 
     def in_flight_changed(self, delta: int) -> None:
         """One more (+1) or one fewer (−1) request is being answered by this worker."""
-        with self._lock:
-            self._in_flight += delta
-            self._catalogue.in_flight.set(self._in_flight)
+        with self._catalogue.lock:
+            self._catalogue.in_flight_now += delta
+            self._catalogue.in_flight.set(self._catalogue.in_flight_now)
 
     def rejected(self, reason: str) -> None:
         """Count a refusal by the fixed ``reason`` of its class."""
@@ -158,8 +162,8 @@ class Metrics:
         For the start of a worker and its housekeeping: it is cheap.
         """
         lost = slots.reopen_if_lost()
-        with self._lock:
-            self._catalogue.in_flight.set(self._in_flight)
+        with self._catalogue.lock:
+            self._catalogue.in_flight.set(self._catalogue.in_flight_now)
         if self._registry is not None or slots.current_slot() is not None:
             for facts in tuple(self._models):
                 self._catalogue.model_info.labels(*facts).set(1)

@@ -61,6 +61,7 @@ def prepare_slot(slot: int | None) -> None:
     directory = current_directory()
     if directory is None:
         return
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     forget_slot(slot)
     for kind in _KINDS:
         descriptor = os.open(directory / f"{kind}_{_Writer(slot, 0)}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -98,7 +99,6 @@ def reopen_if_lost() -> bool:
     directory = current_directory()
     if directory is None or all((directory / f"{kind}_{_writer}.db").exists() for kind in _KINDS):
         return False
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     prepare_slot(_writer.slot)
     _writer = _Writer(_writer.slot, _writer.generation + 1)
     return True

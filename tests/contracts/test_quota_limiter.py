@@ -219,7 +219,7 @@ def test_any_sequence_is_decided_as_a_simple_model_decides_it(backend: Backend, 
         model = {name: (used, end) for name, (used, end) in model.items() if end > now}
         used_now = {name: model.get(name, (0, 0))[0] for name in limits}
         costs = {"requests": first, "rows": second}
-        fits = all(used_now[name] + costs[name] <= limits[name][0] for name in limits)
+        fits = all(not costs[name] or used_now[name] + costs[name] <= limits[name][0] for name in limits)
         act = backend.limiter.charge if verb == "charge" else backend.limiter.peek
         charges = [Charge("requests", "5/minute", first), Charge("rows", "20/hour", second)]
         if fits and verb == "charge":
@@ -247,6 +247,10 @@ def test_the_fixed_window_strategy_of_the_limits_library_counts_in_the_same_plac
     assert backend.limiter.charge(subject, [Charge("requests", "5/minute")])[0].remaining == 1
     assert strategy.get_window_stats(item, subject, "requests").remaining == 1
     assert not strategy.hit(item, subject, "requests", cost=2)
+    # The library counts what it refuses too; ours stays at nothing left, and asking for nothing is fine.
+    assert backend.limiter.charge(subject, [Charge("requests", "5/minute", 0)])[0].remaining == 0
+    with pytest.raises(QuotaExceeded):
+        backend.limiter.charge(subject, [Charge("requests", "5/minute", 1)])
     strategy.clear(item, subject, "requests")
     assert backend.limiter.peek(subject, [Charge("requests", "5/minute", 0)])[0].remaining == 5
 

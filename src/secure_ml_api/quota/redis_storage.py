@@ -23,7 +23,7 @@ for i, key in ipairs(KEYS) do
   else
     used[i] = tonumber(redis.call('GET', key) or '0')
   end
-  if used[i] + cost > limit then admitted = 0 end
+  if cost > 0 and used[i] + cost > limit then admitted = 0 end
 end
 local answer = {admitted}
 for i, key in ipairs(KEYS) do

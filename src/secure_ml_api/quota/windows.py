@@ -53,7 +53,7 @@ def weigh(table: Table, wanted: Wanted, now_ns: int, *, charge: bool) -> Verdict
     windows = []
     for (_, key, limit, window_seconds), cost in wanted:
         used, left_ns = window = _read(table.get(key), now_ns, window_seconds * NANOSECONDS)
-        if used + cost > limit:
+        if cost and used + cost > limit:
             admitted = False
         windows.append(window)
     if not (admitted and charge):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import PackageRefused
-from .names import ALIASES_FILE, PlainName
+from .names import ALIASES_FILE, PlainName, version_order
 
 PRODUCTION = "production"
 PREVIOUS = "previous"
@@ -50,3 +51,18 @@ def write_aliases(model_directory: Path, aliases: dict[str, str]) -> None:
     except BaseException:
         Path(staged).unlink(missing_ok=True)
         raise
+
+
+def choose_version(usable: Collection[str], aliases: Mapping[str, str]) -> str | None:
+    """Which of the ``usable`` versions serves; None when there are none.
+
+    The one in production; failing that the previous one, then the newest that is older, then any. Without an alias
+    the newest.
+    """
+    order = sorted(usable, key=version_order, reverse=True)
+    production, previous = aliases.get(PRODUCTION), aliases.get(PREVIOUS)
+    if production is None:
+        return order[0] if order else None
+    older = [version for version in order if version_order(version) < version_order(production)]
+    candidates = [production, previous, *older, *order]
+    return next((version for version in candidates if version is not None and version in usable), None)

@@ -9,12 +9,10 @@ from types import MappingProxyType
 from typing import Literal
 
 from ..errors import ModelNotFound, NotReady, OperatorError, PackageRefused
-from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime
-from .aliases import PREVIOUS, PRODUCTION
-from .model import Model
+from .aliases import choose_version
+from .model import RUNTIMES, Model, load_model
 from .names import version_order
-from .sample import SAMPLE_FILE, read_sample
 from .store import Store
 from .verification import VerifiedPackage
 
@@ -51,7 +49,7 @@ class Registry:
     def __init__(self, store: Store, *, threads: int = 1, runtimes: Sequence[Runtime] = ()) -> None:
         self._store = store
         self._threads = threads
-        self._runtimes = {runtime.name: runtime for runtime in runtimes or (OnnxRuntime(),)}
+        self._runtimes = {runtime.name: runtime for runtime in runtimes or RUNTIMES}
         self._shelf = _Draft().shelf()
         self._lock = Lock()
 
@@ -164,20 +162,11 @@ class Registry:
         self._build(draft, package)
 
     def _build(self, draft: _Draft, package: VerifiedPackage) -> None:
-        manifest, artifact = package.manifest, package.artifact
-        name, version = manifest.name, manifest.version
-        runtime = self._runtimes.get(manifest.runtime)
+        name, version = package.artifact.name, package.artifact.version
         try:
-            if runtime is None:
-                raise PackageRefused(f"{name}/{version}: this installation has no runtime {manifest.runtime!r}")
-            session = runtime.load(artifact, self._threads)
-            row = read_sample(artifact.files[SAMPLE_FILE], manifest.signature).first() if manifest.parity else None
+            draft.models[name][version] = load_model(package, self._runtimes, self._threads)
         except OperatorError as refused:
             draft.problems[f"{name}/{version}"] = str(refused)
-            return
-        draft.models[name][version] = Model(
-            name, version, manifest.signature, session, artifact.digest, manifest.runtime, manifest, row
-        )
 
     def _aliases(self, draft: _Draft, name: str) -> dict[str, str]:
         try:
@@ -204,7 +193,7 @@ class _Draft:
             self.known = {name: set(versions) for name, versions in shelf.known.items()}
 
     def shelf(self) -> _Shelf:
-        serving = {name: _choose(versions, self.aliases.get(name, {})) for name, versions in self.models.items()}
+        serving = {name: choose_version(versions, self.aliases.get(name, {})) for name, versions in self.models.items()}
         return _Shelf(
             models=MappingProxyType({name: MappingProxyType(versions) for name, versions in self.models.items()}),
             serving=MappingProxyType({name: version for name, version in serving.items() if version is not None}),
@@ -213,20 +202,6 @@ class _Draft:
             problems=MappingProxyType(self.problems),
             known=MappingProxyType({name: frozenset(versions) for name, versions in self.known.items()}),
         )
-
-
-def _choose(loaded: Mapping[str, Model], aliases: Mapping[str, str]) -> str | None:
-    """The version that serves: the one in production; failing that its predecessor, an older one, then any.
-
-    Without aliases the highest version that loaded.
-    """
-    order = sorted(loaded, key=version_order, reverse=True)
-    production, previous = aliases.get(PRODUCTION), aliases.get(PREVIOUS)
-    if production is None:
-        return order[0] if order else None
-    older = [version for version in order if version_order(version) < version_order(production)]
-    candidates = [production, previous, *older, *order]
-    return next((version for version in candidates if version is not None and version in loaded), None)
 
 
 def _state(shelf: _Shelf, name: str, version: str) -> ModelState:

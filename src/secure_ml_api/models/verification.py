@@ -51,8 +51,8 @@ def _verified(models_directory: Path, name: str, version: str, key: Ed25519Publi
         raise PackageRefused("the name or version is not one that a package can have")
     directory = _open_directory(models_directory, name, version)
     try:
-        manifest_bytes = _read(directory, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
-        check_signature(key, manifest_bytes, _read(directory, SIGNATURE_FILE, _ED25519_SIGNATURE_BYTES))
+        manifest_bytes = read_regular(directory, MANIFEST_FILE, MANIFEST_LIMIT_BYTES)
+        check_signature(key, manifest_bytes, read_regular(directory, SIGNATURE_FILE, _ED25519_SIGNATURE_BYTES))
         manifest = parse_manifest(manifest_bytes)
         if (manifest.name, manifest.version) != (name, version):
             raise PackageRefused(f"the package inside is {manifest.name}/{manifest.version}; it was moved or swapped")
@@ -90,14 +90,17 @@ def _refuse_extra_files(directory: int, manifest: Manifest) -> None:
 def _read_recorded(directory: int, file: str, record: FileRecord) -> bytes:
     if record.size > FILE_LIMIT_BYTES:
         raise PackageRefused(f"{file} is larger than {FILE_LIMIT_BYTES} bytes")
-    data = _read(directory, file, record.size)
+    data = read_regular(directory, file, record.size)
     if len(data) != record.size or hashlib.sha256(data).hexdigest() != record.sha256:
         raise PackageRefused(f"{file} is not the file that was signed; restore it or pack the model again")
     return data
 
 
-def _read(directory: int, file: str, limit_bytes: int) -> bytes:
-    """The bytes of ``file``, read once; never blocks on a pipe, never follows a link, never reads past the limit."""
+def read_regular(directory: int, file: str, limit_bytes: int) -> bytes:
+    """The bytes of ``file`` in the open ``directory``, read once, at most one byte more than the limit.
+
+    Raises PackageRefused unless it is a regular file with one link; never follows a link or blocks on a pipe.
+    """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:

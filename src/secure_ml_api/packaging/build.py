@@ -115,7 +115,9 @@ def _refusal(kind: str, reasons: list[str]) -> str:
         if differs
         else "use an estimator that https://onnx.ai/sklearn-onnx/supported.html lists"
     )
-    return f"no graph answers as this {kind} does ({'; '.join(reasons)}); {remedy}"
+    # The first reasons are those of the graphs that usually work; the later ones tend to repeat them.
+    told = "; ".join(dict.fromkeys(reasons[:2]))
+    return f"no graph answers as this {kind} does ({told}); {remedy}"
 
 
 def _one_line(error: Exception) -> str:

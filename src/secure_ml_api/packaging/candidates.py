@@ -9,7 +9,9 @@ from typing import Any, Literal
 from ..tensors import Signature
 from .encoders import with_positions
 from .extras import quiet
+from .float64 import float64_converters, float64_shapes
 from .graph import normalise
+from .preparation import prepared
 from .trained import Trained
 
 
@@ -37,6 +39,7 @@ def _convert(trained: Trained, signature: Signature, target_opset: dict[str, int
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
+    double = signature.output_datatype == "FP64"
     types = {"FP32": FloatTensorType, "FP64": DoubleTensorType, "BYTES": StringTensorType}
     # The converter rewrites names that are no identifiers, so it is given names that are.
     inputs = [
@@ -44,10 +47,12 @@ def _convert(trained: Trained, signature: Signature, target_opset: dict[str, int
         for position, spec in enumerate(signature.inputs)
     ]
     return convert_sklearn(
-        with_positions(trained.estimator, signature.column_names),
+        prepared(with_positions(trained.estimator, signature.column_names), signature.output_datatype),
         initial_types=inputs,
-        options={"zipmap": False} if trained.task == "classification" else None,
+        options={"zipmap": False} if trained.has_probabilities else None,
         target_opset=target_opset,
+        custom_conversion_functions=float64_converters() if double else None,
+        custom_shape_calculators=float64_shapes() if double else None,
         # Its own clean-up is quadratic in the number of nodes, and onnxruntime does the same when it loads.
         model_optim=False,
     )

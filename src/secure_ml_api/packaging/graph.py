@@ -9,6 +9,7 @@ from ..tensors import Datatype, Signature, TensorSpec
 
 _ELEMENT_TYPES: dict[Datatype, str] = {"FP32": "FLOAT", "FP64": "DOUBLE", "INT64": "INT64", "BYTES": "STRING"}
 _PREFIX = "model_"
+_ML = "ai.onnx.ml"
 
 
 def normalise(model: Any, signature: Signature) -> bytes:
@@ -28,10 +29,12 @@ def normalise(model: Any, signature: Signature) -> bytes:
         helper.make_node("Identity", [spec.name], [inner.name])
         for spec, inner in zip(signature.inputs, graph.input, strict=True)
     ]
-    nodes.extend(graph.node)
+    nodes.extend(_in_portable_locale(node) for node in graph.node)
     constants = [helper.make_tensor("shape_vector", _onnx_type("INT64"), [1], [-1])]
+    opsets = _opsets(model)
+    ml_version = next(opset.version for opset in opsets if opset.domain == _ML)
     for spec, inner in zip(signature.outputs, graph.output, strict=False):
-        nodes.extend(_finish(spec, inner, signature))
+        nodes.extend(_finish(spec, inner, signature, ml_version))
     finished = helper.make_graph(
         nodes,
         "model",
@@ -40,23 +43,20 @@ def normalise(model: Any, signature: Signature) -> bytes:
         [*graph.initializer, *constants],
         sparse_initializer=graph.sparse_initializer,
     )
-    wrapped = helper.make_model(finished, opset_imports=_opsets(model), ir_version=model.ir_version)
+    wrapped = helper.make_model(finished, opset_imports=opsets, ir_version=model.ir_version)
     wrapped.functions.extend(model.functions)
     data: bytes = wrapped.SerializeToString()
     return data
 
 
-def _finish(spec: TensorSpec, inner: Any, signature: Signature) -> list[Any]:
+def _finish(spec: TensorSpec, inner: Any, signature: Signature, ml_version: int) -> list[Any]:
     """The nodes from the converter's output ``inner`` to the signature's output ``spec``."""
     from onnx import TensorProto, helper
 
     nodes, current = [], inner.name
     if spec.name == "label" and inner.type.tensor_type.elem_type == TensorProto.STRING:
         index = f"{_PREFIX}label_index"
-        encoder = helper.make_node("LabelEncoder", [current], [index], domain="ai.onnx.ml")
-        encoder.attribute.append(helper.make_attribute("keys_strings", list(signature.classes)))
-        encoder.attribute.append(helper.make_attribute("values_int64s", list(range(len(signature.classes)))))
-        nodes.append(encoder)
+        nodes.append(_label_index(current, index, signature, ml_version))
         current = index
     elif inner.type.tensor_type.elem_type != _onnx_type(spec.datatype):
         cast = f"{_PREFIX}{spec.name}_cast"
@@ -67,6 +67,31 @@ def _finish(spec: TensorSpec, inner: Any, signature: Signature) -> list[Any]:
     else:
         nodes.append(helper.make_node("Identity", [current], [spec.name]))
     return nodes
+
+
+def _in_portable_locale(node: Any) -> Any:
+    """``node``, with a locale that every Linux has when it changes the case of text; the default, en_US, may lack."""
+    from onnx import helper
+
+    if node.op_type == "StringNormalizer":
+        others = [attribute for attribute in node.attribute if attribute.name != "locale"]
+        del node.attribute[:]
+        node.attribute.extend([*others, helper.make_attribute("locale", "C.UTF-8")])
+    return node
+
+
+def _label_index(text: str, index: str, signature: Signature, ml_version: int) -> Any:
+    """The node that turns a class in words into its index; the operator changed after its first version."""
+    from onnx import helper
+
+    classes = list(signature.classes)
+    encoder = helper.make_node("LabelEncoder", [text], [index], domain=_ML)
+    if ml_version == 1:
+        encoder.attribute.append(helper.make_attribute("classes_strings", classes))
+    else:
+        encoder.attribute.append(helper.make_attribute("keys_strings", classes))
+        encoder.attribute.append(helper.make_attribute("values_int64s", list(range(len(classes)))))
+    return encoder
 
 
 def _value_info(spec: TensorSpec) -> Any:
@@ -81,8 +106,8 @@ def _opsets(model: Any) -> list[Any]:
     from onnx import helper
 
     opsets = list(model.opset_import)
-    if not any(opset.domain == "ai.onnx.ml" for opset in opsets):
-        opsets.append(helper.make_opsetid("ai.onnx.ml", 3))
+    if not any(opset.domain == _ML for opset in opsets):
+        opsets.append(helper.make_opsetid(_ML, 3))
     return opsets
 
 

@@ -15,7 +15,10 @@ from ..models.store import Store
 from ..runtimes.onnx import MODEL_FILE, OnnxRuntime
 from .build import Built, build
 from .extras import require_train_extra
+from .isolation import convert_apart
+from .job import Job
 from .options import Options
+from .source_file import format_of
 from .table import Table
 
 
@@ -26,6 +29,33 @@ class PackResult:
     directory: Path
     digest: str
     manifest: Manifest
+
+
+def pack(
+    source: Path,
+    *,
+    store: Store,
+    name: str,
+    sample: Path,
+    version: str | None = None,
+    trust_pickle: bool = False,
+    options: Options | None = None,
+) -> PackResult:
+    """Pack the trained model in the file ``source``, proven on the rows in ``sample`` (CSV with a header, or Parquet).
+
+    The file is a skops file or, with ``trust_pickle``, a pickle or joblib file; either is read in a child process that
+    hands back the converted model. Raises PackingError, PackageRefused or KeyFileError.
+    """
+    check_name(store, name, version)
+    require_train_extra()
+    options = options or Options()
+    job = Job(
+        source=source.absolute(),
+        source_format=format_of(source, trust_pickle=trust_pickle),
+        sample=sample.absolute(),
+        options=options,
+    )
+    return publish(convert_apart(job), options, store=store, name=name, version=version)
 
 
 def pack_estimator(

@@ -12,6 +12,9 @@ from ..tensors import NUMPY_DTYPES, Datatype, Signature, Tensors
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+# The first whole number that float32 cannot tell from the next one is just above this.
+_EXACT_BELOW = 2.0**24
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -43,7 +46,10 @@ class Table:
         return Table({name: self.columns[name] for name in names})
 
     def rounded(self, datatype: Datatype, toward: float | None = None) -> Table:
-        """Numbers as ``datatype`` holds them, back in float64; with ``toward``, moved one step of it that way."""
+        """Numbers as ``datatype`` holds them, back in float64; with ``toward``, moved one step of it that way.
+
+        Whole numbers stay: they are exact in every datatype, and codes would turn into codes that do not exist.
+        """
         dtype = NUMPY_DTYPES[datatype]
         columns = {}
         for name, values in self.columns.items():
@@ -52,7 +58,8 @@ class Table:
                 continue
             cast = values.astype(dtype)
             if toward is not None:
-                cast = np.nextafter(cast, dtype.type(toward))
+                whole = (values == np.floor(values)) & (np.abs(values) < _EXACT_BELOW)
+                cast = np.where(whole, cast, np.nextafter(cast, dtype.type(toward)))
             columns[name] = cast.astype(np.float64)
         return Table(columns)
 

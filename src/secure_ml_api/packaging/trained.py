@@ -22,6 +22,8 @@ class Trained:
     def __init__(self, estimator: Any, sample: Table, task: Task | None = None) -> None:
         self.estimator = estimator
         self.kind = type(unwrapped(estimator)).__name__
+        if not hasattr(estimator, "predict"):
+            raise PackingError(f"there is a {self.kind} where a fitted model with predict() should be")
         self.wants_frame = hasattr(estimator, "feature_names_in_")
         self.task = task or _task_of(estimator)
         self.has_probabilities = self.task == "classification" and hasattr(estimator, "predict_proba")
@@ -89,7 +91,7 @@ def _task_of(estimator: Any) -> Task:
         return "classification"
     if is_regressor(estimator):
         return "regression"
-    if is_outlier_detector(estimator) and hasattr(estimator, "predict"):
+    if is_outlier_detector(estimator):
         return "anomaly"
     kind = type(estimator).__name__
     raise PackingError(f"{kind} predicts neither classes, nor numbers, nor anomalies; pack a fitted model that does")

@@ -1,0 +1,215 @@
+"""``models``: pack trained models and look after the packages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import home_option, json_option, load, say
+
+if TYPE_CHECKING:
+    from ..models.store import Store
+    from ..tensors import Task
+
+_PICKLE_WARNING = (
+    "secure-ml-api: warning: a pickle runs whatever code is in it when it is read, as you, with your files and keys; "
+    "go on only with a file that you made yourself or whose maker you trust"
+)
+
+
+@click.group(name="models", short_help="Pack trained models and look after the packages.")
+def command() -> None:
+    """Pack trained models and look after the packages. What changes here serves from the next start or reload on."""
+
+
+@command.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", required=True, help="Name under which the model serves.")
+@click.option("--version", help="Version; by default one above the highest there is.")
+@click.option(
+    "--sample",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rows to prove the package on: CSV with the feature names in its first row, or Parquet.",
+)
+@click.option("--target", help="Column of the sample that is the answer and not a feature.")
+@click.option("--trust-pickle", is_flag=True, help="Read a pickle or joblib file too, in a process of its own.")
+@click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
+@click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
+@click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
+@click.option("--description", default="", help="What the model is for, in a sentence.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measure of its quality.")
+@home_option
+@json_option
+def pack(
+    *,
+    source: Path,
+    name: str,
+    version: str | None,
+    sample: Path,
+    target: str | None,
+    trust_pickle: bool,
+    labels: tuple[str, ...],
+    bounds: tuple[str, ...],
+    task: Task | None,
+    description: str,
+    metrics: tuple[str, ...],
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Turn the trained model in SOURCE (skops) into a signed package, once it is proven to answer the same.
+
+    Every row of the sample, and rows made from it, must get the trained model's class, and its numbers to within a
+    stated tolerance; otherwise nothing is packed.
+    """
+    from ..packaging.options import Options
+    from ..packaging.pack import pack as pack_file
+    from .models_shown import pack_lines, parse_bounds, parse_pairs, summary
+
+    options = Options(
+        labels=parse_pairs("--label", labels),
+        bounds=parse_bounds(bounds),
+        task=task,
+        target=target,
+        description=description,
+        metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
+    )
+    if trust_pickle:
+        click.echo(_PICKLE_WARNING, err=True)
+
+    def do(store: Store) -> Any:
+        return pack_file(
+            source, store=store, name=name, version=version, sample=sample, trust_pickle=trust_pickle, options=options
+        )
+
+    result = _change(home, "model.pack", name, version, do)
+    manifest = result.manifest
+    aliases = _store(home).aliases(name)
+    say(summary(manifest, result.digest), as_json, pack_lines(manifest, result.digest, aliases))
+
+
+@command.command(name="list")
+@home_option
+@json_option
+def list_(home: Path, as_json: bool) -> None:
+    """List every version of every model, and which of them serves."""
+    from .models_shown import listing, listing_lines
+
+    rows = listing(_store(home))
+    say(rows, as_json, listing_lines(rows))
+
+
+@command.command()
+@click.argument("name")
+@click.argument("version", required=False)
+@home_option
+@json_option
+def show(name: str, version: str | None, home: Path, as_json: bool) -> None:
+    """Show what NAME takes and gives, where it comes from and how it was proven; by default the version that serves."""
+    from .models_shown import show_lines, summary
+
+    store = _store(home)
+    package = store.verify(name, version or _serving(store, name))
+    digest = package.artifact.digest
+    say(summary(package.manifest, digest), as_json, show_lines(package.manifest, digest))
+
+
+@command.command()
+@click.argument("name", required=False)
+@click.argument("version", required=False)
+@home_option
+@json_option
+def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> None:
+    """Check signature and digests, load the model and prove its answers again: VERSION of NAME, all of NAME, or all.
+
+    Exits with 1 when any package is refused.
+    """
+    from ..errors import PackageRefused
+    from .models_shown import verify_lines, verify_rows
+
+    rows = verify_rows(_store(home), name, version)
+    say(rows, as_json, verify_lines(rows))
+    refused = [row for row in rows if not row["verified"]]
+    if refused:
+        raise PackageRefused(f"{len(refused)} of {len(rows)} packages refused; {refused[0]['reason']}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("version")
+@home_option
+@json_option
+def remove(name: str, version: str, home: Path, as_json: bool) -> None:
+    """Delete VERSION of NAME for good; the one in production only as the last."""
+    _change(home, "model.remove", name, version, lambda store: store.remove(name, version))
+    say({"removed": {"name": name, "version": version}}, as_json, [f"removed {name}/{version}"])
+
+
+@command.command()
+@click.argument("name")
+@click.argument("version")
+@home_option
+@json_option
+def promote(name: str, version: str, home: Path, as_json: bool) -> None:
+    """Let VERSION of NAME answer when a caller asks for none."""
+    aliases = _change(home, "model.promote", name, version, lambda store: store.promote(name, version))
+    _say_aliases(name, aliases, as_json)
+
+
+@command.command()
+@click.argument("name")
+@home_option
+@json_option
+def rollback(name: str, home: Path, as_json: bool) -> None:
+    """Let the version of NAME that served before the last promotion serve again."""
+    aliases = _change(home, "model.rollback", name, None, lambda store: store.rollback(name))
+    _say_aliases(name, aliases, as_json)
+
+
+def _change(home: Path, event: str, name: str, version: str | None, change: Callable[[Store], Any]) -> Any:
+    """Make ``change`` to the store of ``home``, and write it to the audit trail with how it ended."""
+    from ..models.store import Store
+    from .stores import opened, operator
+
+    settings = load(home)
+    with opened(settings) as stores:
+        outcome = "ok"
+        try:
+            return change(Store.of(settings))
+        except Exception as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            stores.trail.record(event, actor=operator(), outcome=outcome, model=name, version=version)
+
+
+def _store(home: Path) -> Store:
+    from ..models.store import Store
+
+    return Store.of(load(home))
+
+
+def _serving(store: Store, name: str) -> str:
+    from ..errors import PackageRefused
+    from ..models.aliases import choose_version
+
+    versions = store.versions(name)
+    chosen = choose_version(versions, store.aliases(name)) if versions else None
+    if chosen is None:
+        raise PackageRefused(f"{name}: there is no such model; `secure-ml-api models list` names those that are")
+    return chosen
+
+
+def _say_aliases(name: str, aliases: dict[str, str], as_json: bool) -> None:
+    line = f"{name}/{aliases['production']} is in production from the next start or reload on"
+    say({"name": name, "aliases": aliases}, as_json, [line])
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{key} must be a number", param_hint="--metric") from None

@@ -1,0 +1,51 @@
+"""Small changes to a copy of a model that leave its predictions alone and that the converter cannot do without."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+# These turn their input into float32 themselves before they compare it with a threshold.
+_TREES = ("DecisionTree", "ExtraTree", "RandomForest", "GradientBoosting")
+
+
+def prepared(estimator: Any, datatype: Literal["FP32", "FP64"]) -> Any:
+    """``estimator`` made ready for a graph whose numbers are ``datatype``; changed in place, so hand in a copy."""
+    for part in _parts(estimator):
+        kind = type(part).__name__
+        if kind == "VotingClassifier":
+            # Only the shape of its transform() hangs on it, and the converter refuses the default.
+            part.flatten_transform = False
+        elif kind == "KBinsDiscretizer" and part.encode == "onehot":
+            # The same numbers, not stored as a sparse matrix, which graphs do not have.
+            part.encode = "onehot-dense"
+    return _with_rounding(estimator) if datatype == "FP64" else estimator
+
+
+def _with_rounding(estimator: Any) -> Any:
+    """``estimator`` with a cast to float32 in front of final trees, where scikit-learn has one too.
+
+    What comes before the trees stays in float64, so a scaled value lands on the side of a threshold where it belongs.
+    """
+    from skl2onnx.sklapi import CastTransformer
+    from sklearn.pipeline import Pipeline
+
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("model", estimator)]
+    if not type(steps[-1][1]).__name__.startswith(_TREES):
+        return estimator
+    return Pipeline([*steps[:-1], ("rounding", CastTransformer(dtype=np.float32)), steps[-1]])
+
+
+def _parts(estimator: Any) -> Iterator[Any]:
+    """``estimator`` and every step, branch or member inside it."""
+    yield estimator
+    inner = [step for _, step in getattr(estimator, "steps", [])]
+    inner += [step for _, step, _ in getattr(estimator, "transformers_", [])]
+    inner += [step for _, step in getattr(estimator, "transformer_list", [])]
+    members = getattr(estimator, "estimators_", [])
+    inner += [member for member in (members if isinstance(members, list) else []) if hasattr(member, "get_params")]
+    for part in inner:
+        if part is not None and not isinstance(part, str):
+            yield from _parts(part)

@@ -1,0 +1,72 @@
+"""Files of trained models: told apart by their first bytes, and read in the converting process alone."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import PackingError
+from .trusted_types import TRUSTED_TYPES
+
+SourceFormat = Literal["skops", "pickle", "joblib"]
+
+SOURCE_LIMIT_BYTES = 2 * 1024 * 1024 * 1024
+_ZIP_MAGIC = b"PK\x03\x04"
+_JOBLIB_ENDINGS = {".joblib", ".jl"}
+
+
+def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
+    """Which format ``path`` is in, from its content and not its name; nothing of it is unpickled.
+
+    Raises PackingError when it cannot be opened, and when it is no skops file and ``trust_pickle`` is not given.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_ZIP_MAGIC))
+        size = path.stat().st_size
+    except OSError as error:
+        raise PackingError(f"{path} cannot be read: {error.strerror}") from None
+    if size > SOURCE_LIMIT_BYTES:
+        raise PackingError(f"{path} is larger than {SOURCE_LIMIT_BYTES} bytes")
+    if magic == _ZIP_MAGIC:
+        return "skops"
+    if not trust_pickle:
+        remedy = "save the model with skops.io.dump, or give --trust-pickle if the file is your own"
+        raise PackingError(f"{path} is no skops file, and a pickle may run any code when it is read; {remedy}")
+    return "joblib" if path.suffix.lower() in _JOBLIB_ENDINGS else "pickle"
+
+
+def read_source(data: bytes, source_format: SourceFormat) -> Any:
+    """The trained model in ``data``; called in the converting process only. Raises PackingError."""
+    return _read_skops(data) if source_format == "skops" else _read_pickle(data)
+
+
+def _read_skops(data: bytes) -> Any:
+    import skops.io
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > SOURCE_LIMIT_BYTES:
+                raise PackingError(f"the skops file unpacks to more than {SOURCE_LIMIT_BYTES} bytes")
+        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED_TYPES))
+        if not unknown:
+            return skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+    except PackingError:
+        raise
+    except Exception as error:
+        raise PackingError(f"the file is no readable skops file ({type(error).__name__}); save it again") from error
+    named = ", ".join(unknown[:5])
+    remedy = "build the model from scikit-learn's own parts, or save only the fitted pipeline"
+    raise PackingError(f"the skops file holds types that are not trusted here: {named}; {remedy}")
+
+
+def _read_pickle(data: bytes) -> Any:
+    import joblib
+
+    try:
+        return joblib.load(io.BytesIO(data))
+    except Exception as error:
+        cause = " ".join(str(error).split())[:200]
+        raise PackingError(f"the pickle cannot be read: {type(error).__name__}: {cause}") from error

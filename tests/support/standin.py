@@ -6,13 +6,16 @@ It can be told to take its time, to fail, and to fail to start, which the real o
     /sleep/SECONDS     200 after a while
     /echo              the body
     /boom              raises
+    /print, /warn      print to stderr, warn
     /version           the ``tokens.audience`` setting, which a reload can change
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -55,6 +58,12 @@ class StandIn:
             return 200, "echo", environ["wsgi.input"].read()
         if route == "boom":
             raise RuntimeError("an error that quotes Bearer abcdefghijklmnop")
+        if route == "print":
+            sys.stderr.write("printed by the application\n")
+            return 200, "print", b"printed"
+        if route == "warn":
+            warnings.warn("an old way", DeprecationWarning, stacklevel=1)
+            return 200, "warn", b"warned"
         if route == "version":
             return 200, "version", self.settings.tokens.audience.encode()
         return 404, "other", b"no such thing"

@@ -38,7 +38,7 @@ def install_limits(app: Flask, limiter: Limiter, settings: QuotasSettings) -> Fl
     @app.errorhandler(RateLimitExceeded)
     def exceeded(error: RateLimitExceeded) -> Response:
         current = flask_limiter.current_limit
-        reset_seconds = max(1, math.ceil(current.reset_at - time.time())) if current else 1
+        reset_seconds = max(1, math.ceil(current.window[0] - time.time())) if current else 1
         rate = error.limit.limit
         standing = Standing("address", rate.amount, rate.get_expiry(), 0, reset_seconds)
         refusal = QuotaExceeded("too many requests from this address", reset_seconds, standings=(standing,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import orjson
 
 from .question import Answer
@@ -12,3 +13,11 @@ from .question import Answer
 def json_answer(payload: dict[str, Any], status: int = 200) -> Answer:
     """``payload``, whose values may be contiguous NumPy arrays, as one JSON answer."""
     return Answer(orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY), status=status)
+
+
+def scalar(array: np.ndarray[Any, Any]) -> Any:
+    """The first element as something that JSON shows with the digits of its own precision: 0.1 in FP32 is 0.1.
+
+    orjson knows NumPy's float32 and float64, but not every integer type that frameworks return.
+    """
+    return array[0] if array.dtype.kind == "f" else array[0].item()

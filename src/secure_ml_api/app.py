@@ -106,6 +106,7 @@ def start_worker(app: Flask, slot: int) -> None:
     house = house_of(app)
     services = house.services
     services.limiter.set_slot(slot)
+    services.limiter.drop_slot(slot)
     services.registry.start_worker()
     services.registry.warm_up()
     for where, problem in services.registry.problems.items():

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from ..errors import SettingsError
-
-# An IPv6 customer has at least a /64 (RFC 6177): limits per single address would bound nobody.
-_IPV6_PREFIX = 64
 
 
 class Addresses:
@@ -21,14 +18,14 @@ class Addresses:
             raise SettingsError(f"server.trusted_proxies: {error}") from None
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
-        """The address that limits and logs are kept for; an IPv6 address stands for its /64."""
+        """The client's address, for limits and logs; ``unknown`` for the peer of a Unix socket."""
         address = peer
         if forwarded_for and self._trusted:
             for hop in reversed(forwarded_for.split(",")):
                 if not self._is_trusted(address):
                     break
                 address = hop.strip()
-        return _bucket(address) or _bucket(peer) or "unknown"
+        return str(_parse(address) or _parse(peer) or "unknown")
 
     def _is_trusted(self, address: str) -> bool:
         parsed = _parse(address)
@@ -42,10 +39,3 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
     return mapped or parsed
-
-
-def _bucket(address: str) -> str | None:
-    parsed = _parse(address)
-    if isinstance(parsed, IPv6Address):
-        return str(IPv6Network((parsed, _IPV6_PREFIX), strict=False))
-    return str(parsed) if parsed else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask, g, request
 
 from ..inference.spine import GUARD, require
+from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
 from .door import Door
 
@@ -54,7 +55,7 @@ def install_guard(app: Flask, door: Door) -> None:
         endpoint = request.endpoint
         if endpoint is None:  # Flask-Limiter leaves addresses that lead nowhere alone
             charges = (Charge("address", door.services.quotas.address, 1),)
-            door.services.limiter.charge(f"address:{g.address}", charges)
+            door.services.limiter.charge(address_subject(g.address), charges)
         if endpoint is None or endpoint in PUBLIC or endpoint in SPINE:
             return
         visit = door.visit()

@@ -10,7 +10,7 @@ from flask_limiter import Limiter as FlaskLimiter
 from flask_limiter import RateLimitExceeded
 
 from ..errors import QuotaExceeded
-from ..quota.flask_storage import STORAGE_URI
+from ..quota.addresses import address_subject
 from ..quota.limiter import Limiter, Standing
 from ..settings import QuotasSettings
 from .door import response_of
@@ -29,8 +29,8 @@ def install_limits(app: Flask, limiter: Limiter, settings: QuotasSettings) -> Fl
         default_limits=[settings.address],
         default_limits_exempt_when=lambda: request.endpoint not in PUBLIC or request.endpoint in _UNLIMITED,
         strategy="fixed-window",
-        storage_uri=STORAGE_URI,
-        storage_options={"counters": limiter.counters},  # type: ignore[dict-item]
+        storage_uri=limiter.storage_uri,
+        storage_options=limiter.storage_options,
         headers_enabled=False,
         swallow_errors=False,
     )
@@ -49,4 +49,4 @@ def install_limits(app: Flask, limiter: Limiter, settings: QuotasSettings) -> Fl
 
 def address_key() -> str:
     """Who sends the request; never empty, as an empty key would lift the limit."""
-    return f"address:{g.address}"
+    return address_subject(g.address)

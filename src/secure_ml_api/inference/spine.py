@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from ..auth.policy import predict_scopes, require_scope
 from ..errors import InferenceFailed, InsufficientScope, Refusal, TokenMissing, TokenRefused
+from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
 from ..tensors import Tensors
 from ..wire.compression import decompressed
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 def authenticate(visit: Visit, services: Services) -> None:
     """Token → principal. An address that keeps sending bad tokens is refused before any cryptography."""
     guesses = (Charge("failed-authentications", services.quotas.failed_authentications, 1),)
-    subject = f"address:{visit.address}"
+    subject = address_subject(visit.address)
     services.limiter.peek(subject, guesses)
     try:
         visit.principal = services.authenticator.authenticate(visit.authorization)

@@ -46,8 +46,13 @@ def post_worker_init(worker: Any) -> None:
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 — gunicorn's signature
     """In the worker, after its last request. (Gunicorn also calls it in the master, for a worker long gone.)"""
-    if os.getpid() == worker.pid and worker.booted:
-        worker.app.stop_worker()
+    if os.getpid() != worker.pid or not worker.booted:
+        return
+    worker.app.stop_worker()
+    # Native libraries have threads in the master that no worker inherits; at a regular exit their destructors try to
+    # join them and abort the process. All that had to be written is written.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def child_exit(server: Any, worker: Any) -> None:

@@ -138,7 +138,7 @@ class _StrictManager(JWTManager):
             raise TokenRefused("claims") from None
         except (jwt.PyJWTError, JWTExtendedException, ValueError, TypeError):
             raise TokenRefused("malformed") from None
-        g.verified_claims = self._adapter.after_cryptography(said, payload)
+        g.verified_text, g.verified_claims = encoded_token, self._adapter.after_cryptography(said, payload)
         return payload
 
 
@@ -165,8 +165,8 @@ def _replace_loaders(manager: JWTManager, adapter: Adapter) -> None:
 
     def verify_in_request(_header: Mapping[str, Any], _payload: Mapping[str, Any]) -> bool:
         # Refuses a token that came in a second header, a query or a body, wherever a view told the library to look.
-        if has_request_context():
-            bearer_token(request.headers.get("Authorization"))
+        if has_request_context() and bearer_token(request.headers.get("Authorization")) != g.verified_text:
+            raise TokenRefused("malformed")
         return True
 
     manager.additional_headers_loader(header_of_one_key)

@@ -1,0 +1,1 @@
+"""Load tests: simulated callers with tokens against a running server, and thresholds that fail the run."""

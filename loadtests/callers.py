@@ -1,0 +1,79 @@
+"""What every simulated caller shares: a token that is fetched once and renewed in time, and answers that are checked.
+
+Imports locust, which patches the standard library for gevent: only locust's own process imports this file.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from typing import Any
+
+from locust import FastHttpUser
+from locust.contrib.fasthttp import ResponseContextManager
+from locust.exception import StopUser
+
+from .handover import CLIENT_ID, CLIENT_SECRET
+
+# Renewed when this share of its life is over, so that no request carries a token that ends on the way.
+_RENEW_AFTER = 0.8
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Caller(FastHttpUser):
+    """A client application: keeps one connection and one token. ``scenario`` begins the names of its requests."""
+
+    abstract = True
+    scenario = ""
+    connection_timeout = 10.0
+    network_timeout = 30.0
+
+    def on_start(self) -> None:
+        self.random = random.Random()
+        self._token = ""
+        self._renew_at = 0.0
+
+    def predict(self, what: str, path: str, body: dict[str, Any], answers: str, count: int | None = None) -> None:
+        """POST ``body``; the answer has to be 200 and carry ``answers``, of ``count`` elements when that is given."""
+        with self.rest(
+            "POST", path, json=body, headers=bearer(self.token()), name=f"{self.scenario} {what}"
+        ) as response:
+            if response.status_code != 200 or not isinstance(response.js, dict):
+                fail(response, f"status {response.status_code}")
+            elif answers not in response.js:
+                fail(response, f"no {answers} in the answer")
+            elif count is not None and len(response.js[answers]) != count:
+                fail(response, f"{len(response.js[answers])} {answers} for {count} rows")
+
+    def token(self) -> str:
+        """A token with life left in it; stops this caller when none can be had."""
+        if time.monotonic() >= self._renew_at:
+            self._token, lifetime_seconds = self.fetch_token("tokens fetch")
+            self._renew_at = time.monotonic() + _RENEW_AFTER * lifetime_seconds
+        return self._token
+
+    def fetch_token(self, name: str) -> tuple[str, int]:
+        """A new token and its life in seconds, counted under ``name``; stops this caller when none can be had."""
+        form = {"grant_type": "client_credentials", **credentials()}
+        with self.client.post("/oauth/token", data=form, headers=_FORM, name=name, catch_response=True) as response:
+            if response.status_code != 200:
+                fail(response, f"status {response.status_code}")
+                raise StopUser
+            answer = response.json()
+        return str(answer["access_token"]), int(answer["expires_in"])
+
+
+def credentials() -> dict[str, str]:
+    """The client's credentials as form fields, handed over in the environment and never on a command line."""
+    return {"client_id": os.environ[CLIENT_ID], "client_secret": os.environ[CLIENT_SECRET]}
+
+
+def fail(response: ResponseContextManager, why: str) -> None:
+    """Count ``response`` as failed; the words name no particulars, so that like failures are counted together."""
+    response.failure(why)  # type: ignore[no-untyped-call]
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that carries ``token``."""
+    return {"Authorization": f"Bearer {token}"}

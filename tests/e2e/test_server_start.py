@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.needs import free_port
-from support.server import STAND_IN, RunningServer, wait_until
+from support.server import SERVE, STAND_IN, RunningServer, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def refused(home: Path, *arguments: str, **environ: str) -> str:
     """The one line that the command says when it refuses to serve."""
     finished = subprocess.run(
-        ["secure-ml-api", "serve", "--home", str(home), *arguments],
+        [*SERVE, "--home", str(home), *arguments],
         env={**os.environ, **environ},
         capture_output=True,
         text=True,

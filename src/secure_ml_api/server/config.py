@@ -23,7 +23,7 @@ LAST_WORDS_SECONDS = 3
 # The library's thread pools are bounded before numpy is first imported; what the operator has set stays.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
-_SPARE_DESCRIPTORS = 256
+SPARE_DESCRIPTORS = 256
 
 
 def gunicorn_settings(settings: Settings) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def raise_descriptor_limit() -> int:
 def connection_limit() -> int:
     """Connections that one worker may hold open: a thousand, or fewer when file descriptors are short."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1000 if soft == resource.RLIM_INFINITY else max(32, min(1000, soft - _SPARE_DESCRIPTORS))
+    return 1000 if soft == resource.RLIM_INFINITY else max(32, min(1000, soft - SPARE_DESCRIPTORS))
 
 
 def address(host: str, port: int) -> str:

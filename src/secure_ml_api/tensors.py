@@ -54,7 +54,7 @@ class Column(_Frozen):
     """One feature of a tabular model.
 
     ``minimum`` and ``maximum`` are inclusive; ``choices`` closes a text column to the values the model was trained on;
-    ``allow_missing`` lets a number column take null, which reaches the model as NaN.
+    ``allow_missing`` lets a floating-point column take null, which reaches the model as NaN.
     """
 
     name: Name
@@ -69,11 +69,15 @@ class Column(_Frozen):
         return self.datatype == "BYTES"
 
     @model_validator(mode="after")
-    def _bounds_make_sense(self) -> Self:
+    def _parts_make_sense(self) -> Self:
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"column {self.name}: minimum is above maximum")
-        if self.choices is not None and not self.is_text:
-            raise ValueError(f"column {self.name}: only text columns have choices")
+        if self.choices is not None and not (self.is_text and self.choices):
+            raise ValueError(f"column {self.name}: only text columns have choices, and at least one")
+        if self.is_text and not (self.minimum is None and self.maximum is None):
+            raise ValueError(f"column {self.name}: a text column has no bounds")
+        if self.allow_missing and not self.datatype.startswith("FP"):
+            raise ValueError(f"column {self.name}: only floating-point columns have a value for what is missing")
         return self
 
 
@@ -105,6 +109,8 @@ class Signature(_Frozen):
             raise ValueError("the columns of a model without text share one datatype")
         if (self.task == "classification") != bool(self.classes):
             raise ValueError("a classification has classes and nothing else has")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("two classes are the same")
         if len(self.labels) != len(self.classes):
             raise ValueError("there is one label for each class")
         return self

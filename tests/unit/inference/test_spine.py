@@ -1,0 +1,288 @@
+"""The order of the steps is a promise: what each refusal costs, and what is given back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from secure_ml_api.errors import (
+    BodyTooLarge,
+    DeadlineExceeded,
+    InferenceFailed,
+    InsufficientScope,
+    MalformedBody,
+    ModelNotFound,
+    NotAcceptable,
+    NotReady,
+    Overloaded,
+    QuotaExceeded,
+    Refusal,
+    SignatureMismatch,
+    StorageUnavailable,
+    TokenMissing,
+    TokenRefused,
+    UnsupportedContent,
+)
+from secure_ml_api.inference.call import Call
+from secure_ml_api.inference.deadline import Deadline
+from secure_ml_api.inference.spine import GUARD, STEPS, predict
+from secure_ml_api.quota.limiter import Charge
+from secure_ml_api.wire.oip import decode_oip
+from support.spine import CALLER, Rooms
+
+# What every call that is let in has cost by the end of the guard.
+GUARDED = ["peek failed-authentications", "authenticate", "charge requests", "enter"]
+PREDICTIONS = 'secure_ml_api_predictions_total{model="iris",outcome="%s",version="1"}'
+
+
+@pytest.fixture
+def rooms() -> Rooms:
+    return Rooms()
+
+
+def refused(rooms: Rooms, call: Call, kind: type[Refusal]) -> Any:
+    """The refusal of ``kind`` that ``call`` must meet, with every lease given back once."""
+    with pytest.raises(kind) as caught:
+        predict(call, rooms.services())
+    assert [lease.released for lease in rooms.limiter.leases] == [1] * len(rooms.limiter.leases)
+    assert call.lease is None
+    return caught.value
+
+
+def outcome(word: str) -> str:
+    return PREDICTIONS.replace("%s", word)
+
+
+def test_a_good_call_walks_the_steps_in_their_order(rooms: Rooms) -> None:
+    call = rooms.call()
+    answer = predict(call, rooms.services())
+    assert rooms.asked == [*GUARDED, "resolve", "read body", "charge rows", "run"]
+    assert json.loads(answer.body)["label"] == "virginica"
+    assert [standing.name for standing in call.standings] == ["requests", "rows"]
+    assert rooms.limiter.leases[0].released == 1
+
+
+def test_every_guarded_route_begins_as_the_spine_does() -> None:
+    assert STEPS[: len(GUARD)] == GUARD
+
+
+def test_quotas_are_charged_to_the_client_at_its_own_rates(rooms: Rooms) -> None:
+    predict(rooms.call(b'{"instances": [[1, 2, 3, 4], [1, 2, 3, 4]]}'), rooms.services())
+    assert rooms.limiter.charged == [
+        ("client:caller", Charge("requests", CALLER.requests, 1)),
+        ("client:caller", Charge("rows", CALLER.rows, 2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "cause"), [(TokenMissing(), "token_missing"), (TokenRefused("expired"), "expired")]
+)
+def test_a_bad_token_costs_no_look_up_and_no_body(rooms: Rooms, refusal: Refusal, cause: str) -> None:
+    rooms.authenticator.refusal = refusal
+    refused(rooms, rooms.call(model_name="nothing"), type(refusal))
+    assert rooms.asked == ["peek failed-authentications", "authenticate", "charge failed-authentications"]
+    assert rooms.limiter.charged[0][0] == "address:192.0.2.1"
+    assert rooms.counted(f'secure_ml_api_auth_failures_total{{reason="{cause}"}}') == 1
+    assert rooms.audit.events == [
+        {
+            "event": "token.refused",
+            "actor": None,
+            "outcome": "refused",
+            "address": "192.0.2.1",
+            "request_id": "r1",
+            "cause": cause,
+        }
+    ]
+
+
+def test_an_address_that_only_guesses_causes_no_cryptography(rooms: Rooms) -> None:
+    rooms.limiter.used_up = {"failed-authentications"}
+    refused(rooms, rooms.call(), QuotaExceeded)
+    assert rooms.asked == ["peek failed-authentications"]
+
+
+def test_good_tokens_are_no_guesses(rooms: Rooms) -> None:
+    predict(rooms.call(), rooms.services())
+    assert "charge failed-authentications" not in rooms.asked
+
+
+def test_a_used_up_quota_costs_no_place_no_look_up_and_no_body(rooms: Rooms) -> None:
+    rooms.limiter.used_up = {"requests"}
+    refused(rooms, rooms.call(), QuotaExceeded)
+    assert rooms.asked == GUARDED[:3]
+
+
+def test_too_many_requests_in_flight_are_refused_with_the_standing_of_the_quota(rooms: Rooms) -> None:
+    rooms.limiter.used_up = {"in flight"}
+    call = rooms.call()
+    refused(rooms, call, QuotaExceeded)
+    assert rooms.asked == GUARDED
+    assert [standing.name for standing in call.standings] == ["requests"]
+
+
+@pytest.mark.parametrize("name", ["iris", "nothing"])
+def test_without_the_scope_there_is_no_look_up_whether_or_not_the_model_exists(rooms: Rooms, name: str) -> None:
+    rooms.authenticator.principal = replace(CALLER, scopes=frozenset({"models:read", "predict:other"}))
+    refusal = refused(rooms, rooms.call(model_name=name), InsufficientScope)
+    assert refusal.scope == f"predict:{name}"
+    assert rooms.asked == GUARDED
+    assert [(event["event"], event["actor"]) for event in rooms.audit.events] == [("scope.refused", "caller")]
+
+
+@pytest.mark.parametrize("refusal", [ModelNotFound("none"), NotReady("loading")])
+def test_no_body_is_read_for_a_model_that_does_not_serve(rooms: Rooms, refusal: Refusal) -> None:
+    rooms.registry.refusal = refusal
+    refused(rooms, rooms.call(), type(refusal))
+    assert rooms.asked == [*GUARDED, "resolve"]
+
+
+def test_the_scope_for_any_model_looks_up_an_unknown_one(rooms: Rooms) -> None:
+    rooms.authenticator.principal = replace(CALLER, scopes=frozenset({"predict:*"}))
+    refused(rooms, rooms.call(model_name="nothing"), ModelNotFound)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [({"accept": "text/html"}, NotAcceptable), ({"content_type": "text/plain"}, UnsupportedContent)],
+)
+def test_no_body_is_read_when_the_headers_already_refuse_it(
+    rooms: Rooms, changes: dict[str, Any], kind: type[Refusal]
+) -> None:
+    refused(rooms, rooms.call(**changes), kind)
+    assert "read body" not in rooms.asked
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "kind"),
+    [
+        (b"{", "", MalformedBody),
+        (b"{}", "", SignatureMismatch),
+        (b"{}", "br", UnsupportedContent),
+        (b"{}", "gzip", MalformedBody),
+        (gzip.compress(bytes(10_001)), "gzip", BodyTooLarge),
+        (b'{"instances": ' + json.dumps([[1, 2, 3, 4]] * 101).encode() + b"}", "", SignatureMismatch),
+    ],
+)
+def test_a_body_that_does_not_fit_costs_no_rows_and_no_run(
+    rooms: Rooms, body: bytes, encoding: str, kind: type[Refusal]
+) -> None:
+    refused(rooms, rooms.call(body, content_encoding=encoding), kind)
+    assert rooms.asked[-1] == "read body"
+
+
+def test_rows_are_charged_before_the_run_and_a_used_up_quota_stops_it(rooms: Rooms) -> None:
+    rooms.limiter.used_up = {"rows"}
+    call = rooms.call()
+    refused(rooms, call, QuotaExceeded)
+    assert rooms.asked[-1] == "charge rows"
+    assert [standing.name for standing in call.standings] == ["requests"]
+
+
+def test_what_the_door_raises_while_reading_gives_the_lease_back(rooms: Rooms) -> None:
+    def vanish() -> bytes:
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        predict(rooms.call(read_body=vanish), rooms.services())
+    assert rooms.limiter.leases[0].released == 1
+
+
+@pytest.mark.parametrize("failure", [ValueError("secret"), MemoryError(), KeyError("secret"), StorageUnavailable("x")])
+def test_whatever_a_model_raises_is_logged_and_not_told(
+    rooms: Rooms, failure: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms.session.failure = failure
+    with caplog.at_level(logging.ERROR):
+        refusal = refused(rooms, rooms.call(), InferenceFailed)
+    assert "secret" not in refusal.detail
+    assert refusal.__cause__ is failure
+    [record] = caplog.records
+    assert (record.model, record.version) == ("iris", "1")  # type: ignore[attr-defined]
+    assert record.exc_info is not None
+    assert record.exc_info[1] is failure
+    assert rooms.counted(outcome("failed")) == 1
+
+
+def test_a_failed_run_frees_its_place(rooms: Rooms) -> None:
+    rooms.session.failure = ValueError()
+    refused(rooms, rooms.call(), InferenceFailed)
+    rooms.session.failure = None
+    assert predict(rooms.call(), rooms.services()).status == 200
+
+
+def test_a_stop_of_the_process_is_not_taken_for_a_failure_of_the_model(rooms: Rooms) -> None:
+    rooms.session.failure = SystemExit(0)
+    with pytest.raises(SystemExit):
+        predict(rooms.call(), rooms.services())
+    assert rooms.limiter.leases[0].released == 1
+
+
+def test_a_call_whose_deadline_passed_is_not_run(rooms: Rooms) -> None:
+    refused(rooms, rooms.call(seconds=-1.0), DeadlineExceeded)
+    assert "run" not in rooms.asked
+    assert rooms.counted(outcome("late")) == 1
+
+
+def test_a_deadline_that_passes_while_waiting_for_a_place_is_late() -> None:
+    rooms = Rooms(waiting=1)
+    with rooms.admission.admitted(Deadline.after(60)):
+        refused(rooms, rooms.call(seconds=0.01), DeadlineExceeded)
+    assert "run" not in rooms.asked
+    assert rooms.counted(outcome("late")) == 1
+
+
+def test_an_answer_that_comes_after_the_deadline_is_late(rooms: Rooms) -> None:
+    call = rooms.call()
+
+    def outlast() -> None:
+        call.deadline = Deadline.after(-1.0)
+
+    rooms.session.during = outlast
+    refused(rooms, call, DeadlineExceeded)
+    assert "run" in rooms.asked
+    assert rooms.counted(outcome("late")) == 1
+    assert rooms.counted(outcome("virginica")) == 0
+
+
+def test_a_call_that_finds_too_many_waiting_is_refused_at_once(rooms: Rooms) -> None:
+    with rooms.admission.admitted(Deadline.after(60)):
+        refusal = refused(rooms, rooms.call(), Overloaded)
+    assert refusal.retry_after_seconds >= 1
+    assert rooms.counted(outcome("overloaded")) == 1
+
+
+def test_the_callers_own_time_out_shortens_the_deadline_and_never_lengthens_it(rooms: Rooms) -> None:
+    tensor = {"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}
+    for microseconds, sooner in ((1_000_000, True), (3_600_000_000, False), (2**64 - 1, False)):
+        body = json.dumps({"inputs": [tensor], "parameters": {"timeout": microseconds}}).encode()
+        call = rooms.call(body, decoder=decode_oip, seconds=60.0)
+        before = call.deadline
+        predict(call, rooms.services())
+        assert (call.deadline.at < before.at) is sooner
+
+
+def test_rows_and_runs_are_counted_once_answered(rooms: Rooms) -> None:
+    predict(rooms.call(b'{"instances": [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4]]}'), rooms.services())
+    labels = '{model="iris",version="1"}'
+    assert rooms.counted("secure_ml_api_rows_total" + labels) == 3
+    assert rooms.counted("secure_ml_api_batch_rows_sum" + labels) == 3
+    assert rooms.counted("secure_ml_api_inference_seconds_count" + labels) == 1
+    assert rooms.counted("secure_ml_api_queue_seconds_count" + labels) == 1
+    assert rooms.counted(outcome("virginica")) == 3
+
+
+def test_a_call_that_never_ran_counts_no_rows(rooms: Rooms) -> None:
+    refused(rooms, rooms.call(seconds=-1.0), DeadlineExceeded)
+    assert rooms.counted('secure_ml_api_rows_total{model="iris",version="1"}') == 0
+
+
+def test_leaving_twice_releases_once(rooms: Rooms) -> None:
+    call = rooms.call()
+    predict(call, rooms.services())
+    call.leave()
+    assert rooms.limiter.leases[0].released == 1

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from secure_ml_api.errors import PackageRefused
+from secure_ml_api.runtimes.onnx import OnnxRuntime, open_graph
+from secure_ml_api.tensors import Column, Signature
+from support.packages import SIGNATURE, publish, store_in, weighing_graph
+
+ROWS = np.array([[1, 2], [3, 4]], dtype=np.float32)
+
+
+def test_only_the_outputs_that_are_asked_for_come_back() -> None:
+    session = open_graph(weighing_graph(), SIGNATURE)
+    assert session.run({"input": ROWS}, ["value"])["value"].tolist() == [5.0, 11.0]
+    assert session.run({"input": ROWS[:0]}, ["value"])["value"].tolist() == []
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        Signature(task="regression", columns=(Column(name="a"),)),
+        Signature(task="regression", columns=tuple(Column(name=name, datatype="FP64") for name in "ab")),
+        Signature(task="regression", columns=(Column(name="a"), Column(name="b", datatype="BYTES"))),
+        Signature(task="regression", columns=(Column(name="a"), Column(name="b")), output_datatype="FP64"),
+        Signature(task="anomaly", columns=(Column(name="a"), Column(name="b"))),
+    ],
+    ids=["columns", "input datatype", "text", "output datatype", "outputs"],
+)
+def test_a_graph_that_is_not_what_its_signature_says_is_refused(signature: Signature) -> None:
+    with pytest.raises(PackageRefused, match=r"signature|not FP|not BYTES"):
+        open_graph(weighing_graph(), signature)
+
+
+def test_an_operator_from_elsewhere_is_refused() -> None:
+    with pytest.raises(PackageRefused, match="does not load"):
+        open_graph(weighing_graph(domain="com.example.custom"), SIGNATURE)
+
+
+def test_a_package_without_a_graph_is_refused(tmp_path: Path) -> None:
+    artifact = publish(store_in(tmp_path)).artifact
+    bare = type(artifact)(artifact.name, artifact.version, artifact.signature, {}, artifact.digest)
+    with pytest.raises(PackageRefused, match=r"tiny/1: the package has no model\.onnx"):
+        OnnxRuntime().load(bare, 1)
+
+
+def test_one_session_serves_several_threads_at_once() -> None:
+    session = open_graph(weighing_graph(), SIGNATURE)
+    gaps: list[float] = []
+
+    def run(seed: int) -> None:
+        rows = np.random.default_rng(seed).normal(size=(7, 2)).astype(np.float32)
+        for _ in range(50):
+            given = session.run({"input": rows}, ["value"])["value"]
+            gaps.append(float(np.abs(given - rows @ np.array([1, 2], np.float32)).max()))
+
+    threads = [Thread(target=run, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(gaps) == 4 * 50
+    assert max(gaps) < 1e-5
+
+
+def test_a_session_of_one_thread_built_before_a_fork_answers_in_parent_and_children() -> None:
+    session = open_graph(weighing_graph(), SIGNATURE)
+    session.run({"input": ROWS}, ["value"])
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            right = all(session.run({"input": ROWS}, ["value"])["value"].tolist() == [5.0, 11.0] for _ in range(100))
+            os._exit(0 if right else 1)
+        children.append(child)
+    for _ in range(100):
+        assert session.run({"input": ROWS}, ["value"])["value"].tolist() == [5.0, 11.0]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]

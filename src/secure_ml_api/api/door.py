@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
+from functools import cache
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
@@ -88,7 +90,7 @@ class Door:
         if visit is not None and visit.standings and "RateLimit" not in response.headers:
             response.headers.update(ratelimit_headers(visit.standings))
         seconds = time.perf_counter() - g.started_at
-        route = str(request.url_rule) if request.url_rule else "unmatched"
+        route = route_template(request.url_rule.rule) if request.url_rule else "unmatched"
         self.services.metrics.request_answered(route, request.method, response.status_code, seconds)
         log_access(
             request_id=g.request_id,
@@ -149,6 +151,12 @@ def response_of(answer: Answer) -> Response:
     response = Response(answer.body, status=answer.status, content_type=answer.content_type)
     response.headers.extend(answer.headers)
     return response
+
+
+@cache
+def route_template(rule: str) -> str:
+    """A rule of the URL map as the OpenAPI document writes it: ``/v1/models/{name}/predict``."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
 
 
 def is_oip() -> bool:

@@ -26,7 +26,7 @@ class RowSchemas:
 
 
 def row_schemas(model: Model, max_rows: int) -> RowSchemas:
-    """The schemas of ``model``; their names begin with the model's."""
+    """The schemas of ``model``."""
     signature = model.signature
     reader = row_reader(signature)
     rows = Field(min_length=1, max_length=max_rows)
@@ -36,18 +36,17 @@ def row_schemas(model: Model, max_rows: int) -> RowSchemas:
     many: dict[str, Any] = {"instances": (lists | records, ...)}
     if extras:
         many["outputs"] = (_list_of(Literal[extras]), [])
-    beside: dict[str, Any] = {extra: (_list_of(_extra_type(extra, signature)), None) for extra in extras}
+    # With a factory instead of a value: the schema then says optional, and shows no default.
+    absent = Field(default_factory=list)
+    beside: dict[str, Any] = {extra: (_list_of(_extra_type(extra, signature)), absent) for extra in extras}
     head: dict[str, Any] = {"model": (Literal[model.name], ...), "version": (Literal[model.version], ...)}
     prediction = _prediction_type(signature)
-    name = model.name
     return RowSchemas(
-        create_model(f"{name}.Row", __base__=Strict, features=(reader.list_row | reader.named_row, ...)),
-        create_model(f"{name}.Rows", __base__=Strict, **many),
+        create_model("Row", __base__=Strict, features=(reader.list_row | reader.named_row, ...)),
+        create_model("Rows", __base__=Strict, **many),
+        create_model("Prediction", __base__=_Answer, **head, prediction=(prediction, ...), **_single_extras(signature)),
         create_model(
-            f"{name}.Prediction", __base__=_Answer, **head, prediction=(prediction, ...), **_single_extras(signature)
-        ),
-        create_model(
-            f"{name}.Predictions",
+            "Predictions",
             __base__=_Answer,
             **head,
             predictions=(_list_of(prediction), ...),

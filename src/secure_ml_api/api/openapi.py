@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from .model_schemas import RowSchemas, row_schemas
 from .operations import FORM, OPERATIONS, Operation
 from .problems import PROBLEM_JSON, STATUSES, TITLES
 
-_REFERENCE = "#/components/schemas/{model}"
+_REFERENCE = "#/components/schemas/{prefix}{{model}}"
 _PARAMETERS = {
     "name": "Name of the model.",
     "version": "Version of the model, or an alias of one.",
@@ -46,7 +46,7 @@ def build_document(models: Iterable[Model], max_rows: int) -> dict[str, Any]:
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in OPERATIONS)],
         "paths": paths,
         "components": {
-            "schemas": _schemas(typed.values()),
+            "schemas": _schemas(typed),
             "securitySchemes": _security_schemes(),
         },
         "x-problems": _problems(),
@@ -91,7 +91,7 @@ def _typed_operation(model: Model, own: RowSchemas) -> dict[str, Any]:
     responses["200"] = {
         "description": "Predictions.",
         "headers": _QUOTA_HEADERS,
-        "content": {"application/json": {"schema": _reference((own.one_answer, own.many_answer))}},
+        "content": {"application/json": {"schema": _reference((own.one_answer, own.many_answer), f"{model.name}.")}},
     }
     return {
         "operationId": f"predict_{model.name}",
@@ -101,7 +101,9 @@ def _typed_operation(model: Model, own: RowSchemas) -> dict[str, Any]:
         "security": [{"bearer": [f"predict:{model.name}"]}, {"bearer": ["predict:*"]}],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _reference((own.one_request, own.many_request))}},
+            "content": {
+                "application/json": {"schema": _reference((own.one_request, own.many_request), f"{model.name}.")}
+            },
         },
         "responses": responses,
     }
@@ -158,25 +160,30 @@ def _security_schemes() -> dict[str, Any]:
     }
 
 
-def _reference(models: type[BaseModel] | tuple[type[BaseModel], ...]) -> dict[str, Any]:
+def _reference(models: type[BaseModel] | tuple[type[BaseModel], ...], prefix: str = "") -> dict[str, Any]:
     if isinstance(models, tuple):
-        return {"anyOf": [_reference(model) for model in models]}
-    return {"$ref": _REFERENCE.format(model=models.__name__)}
+        return {"anyOf": [_reference(model, prefix) for model in models]}
+    return {"$ref": _REFERENCE.format(prefix=prefix).format(model=models.__name__)}
 
 
-def _schemas(typed: Iterable[RowSchemas]) -> dict[str, Any]:
-    requests: set[type[BaseModel]] = set()
-    answers: set[type[BaseModel]] = {schemas.Problem, schemas.OipProblem, schemas.OAuthProblem, schemas.Ready}
-    answers.add(schemas.RepositoryEntry)
-    for operation in OPERATIONS:
-        requests.update(_each(operation.request))
-        answers.update(_each(operation.answer))
-    for own in typed:
-        requests.update((own.one_request, own.many_request))
-        answers.update((own.one_answer, own.many_answer))
+def _schemas(typed: Mapping[Model, RowSchemas]) -> dict[str, Any]:
+    requests = [schema for operation in OPERATIONS for schema in _each(operation.request)]
+    answers = [schema for operation in OPERATIONS for schema in _each(operation.answer)]
+    answers += [schemas.Problem, schemas.OipProblem, schemas.OAuthProblem, schemas.RepositoryEntry]
+    found = _definitions(requests, answers, "")
+    for model, own in typed.items():
+        prefix = f"{model.name}."
+        found |= _definitions((own.one_request, own.many_request), (own.one_answer, own.many_answer), prefix)
+    return found
+
+
+def _definitions(
+    requests: Iterable[type[BaseModel]], answers: Iterable[type[BaseModel]], prefix: str
+) -> dict[str, Any]:
     wanted = [(model, "validation") for model in requests] + [(model, "serialization") for model in answers]
-    _, definitions = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type]
-    return dict(sorted(definitions["$defs"].items()))
+    template = _REFERENCE.format(prefix=prefix)
+    _, made = models_json_schema(list(dict.fromkeys(wanted)), ref_template=template)  # type: ignore[arg-type]
+    return {f"{prefix}{name}": schema for name, schema in sorted(made["$defs"].items())}
 
 
 def _each(models: type[BaseModel] | tuple[type[BaseModel], ...] | None) -> tuple[type[BaseModel], ...]:

@@ -155,6 +155,25 @@ def test_body_of_a_million_bytes_arrives_whole(server: RunningServer) -> None:
     assert server.request("POST", "/echo", body=body).body == body
 
 
+def test_body_that_ends_before_its_length_is_never_taken_for_whole(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client, client.makefile("rb") as answer:
+        client.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 100000\r\n\r\nhalf")
+        client.shutdown(socket.SHUT_WR)
+        assert_is_problem(parsed(answer.read()), 400)
+
+
+def test_answer_before_the_whole_body_has_come_says_close(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client, client.makefile("rb") as answer:
+        client.sendall(b"POST /version HTTP/1.1\r\nContent-Length: 100000\r\n\r\nhalf")
+        assert parsed(answer.read()).headers["connection"] == "close"
+
+
+def test_unread_body_that_has_come_leaves_the_connection_open(server: RunningServer) -> None:
+    first = b"POST /version HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
+    answer = raw(server, first + b"GET /echo HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200") == 2
+
+
 def test_waiting_client_is_told_to_continue(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client, client.makefile("rb") as answer:
         client.sendall(b"POST /echo HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")

@@ -76,6 +76,7 @@ class Connection:
         self.arrived_at = inf
         self._limits = limits
         self._pending = bytearray()
+        self._was_under_v2 = False
         self._head_bytes = -1
         self._needed_bytes = -1
 
@@ -99,8 +100,8 @@ class Connection:
 
     @property
     def is_under_v2(self) -> bool:
-        """Whether the request that is arriving is for a path under ``/v2``, whose errors look different."""
-        return _UNDER_V2.match(self._pending) is not None
+        """Whether the request that arrives or is answered is for a path under ``/v2``, whose errors look different."""
+        return self._was_under_v2 or _UNDER_V2.match(self._pending) is not None
 
     def wait(self, seconds: float) -> None:
         """Let ``seconds`` pass before the owner's patience ends."""
@@ -123,12 +124,14 @@ class Connection:
         """After an answer: what was read beyond its request is the beginning of the next one."""
         self.sock.setblocking(False)
         self._head_bytes = self._needed_bytes = -1
+        self._was_under_v2 = False
         data = self.unreader.take_buffered()
         if data:
             self._take(data)
 
     def hand_over(self) -> None:
         """Give what has come to the parser; until ``resume`` the connection belongs to a thread."""
+        self._was_under_v2 = self.is_under_v2
         self.unreader.unread(bytes(self._pending))
         self.unreader.in_body = False
         self.unreader.deadline = self.deadline

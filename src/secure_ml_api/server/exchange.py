@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
-from gunicorn import util
 from gunicorn.http import errors as http_errors
 from gunicorn.http import wsgi
 
@@ -16,13 +13,11 @@ from ..errors import BodyTooSlow, MalformedBody
 from ..telemetry.logs import log_access
 from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
+from .answer import Answer, Body
 from .connection import Connection, HeadTooSlow
 from .error_pages import error_answer
 
 logger = logging.getLogger(__name__)
-
-# A body that the application left unread is read to its end when that takes no longer; then the connection goes on.
-_LEFTOVER_SECONDS = 5.0
 
 # Gunicorn's complaints that are not 400; their texts quote the request, so none of them is used.
 _STATUSES: tuple[tuple[type[Exception], int], ...] = (
@@ -115,7 +110,7 @@ class Exchanges:
             response_args=(self._write_seconds, self._is_last),
         )
         environ["wsgi.multithread"] = True
-        environ["wsgi.input"] = Body(environ["wsgi.input"])
+        environ["wsgi.input"] = answer.body = Body(request, connection.unreader)
         environ["secure_ml_api.arrived_at"] = connection.arrived_at
         try:
             chunks = self._app(environ, answer.start_response)
@@ -134,7 +129,7 @@ class Exchanges:
 
     @staticmethod
     def _body_ended(connection: Connection) -> bool:
-        connection.unreader.deadline = min(connection.unreader.deadline, time.monotonic() + _LEFTOVER_SECONDS)
+        """Drop what the application left unread of a body that has arrived."""
         try:
             return bool(connection.parser.finish_body(deadline=connection.unreader.deadline))
         except (BodyTooSlow, http_errors.ParseException, OSError):
@@ -143,84 +138,3 @@ class Exchanges:
 
 class _AnswerBroken(Exception):
     """Part of an answer was sent and the rest cannot be."""
-
-
-class Answer(wsgi.Response):  # type: ignore[misc]
-    """Gunicorn's response without its name in it, sent as one packet when it is short, to clients that take it."""
-
-    headers_sent: bool
-
-    def __init__(self, request: Any, sock: Any, cfg: Any, write_seconds: float, is_last: Callable[[], bool]) -> None:
-        super().__init__(request, sock, cfg)
-        self._write_seconds = write_seconds
-        self._is_last = is_last
-        self._held = b""
-
-    @property
-    def is_on_the_wire(self) -> bool:
-        return self.headers_sent and not self._held
-
-    def should_close(self) -> bool:
-        # Where the next request begins is unknown after a body that could not be read.
-        return self.req.body.failed or bool(super().should_close())
-
-    def default_headers(self) -> list[str]:
-        return [line for line in super().default_headers() if not line.startswith("Server:")]
-
-    def send_headers(self) -> None:
-        """Hold the header block back until the first bytes of the body, or the end, go with it."""
-        if self.headers_sent:
-            return
-        if self._is_last():  # asked as late as can be: the server may have been told to stop meanwhile
-            self.force_close()
-        lines = [*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n"]
-        self._held = "".join(lines).encode("latin-1")
-        self.headers_sent = True
-
-    def close(self) -> None:
-        super().close()
-        if self._held:
-            self._emit(b"")
-
-    def _emit_body(self, data: bytes) -> None:
-        self._emit(b"%X\r\n%b\r\n" % (len(data), data) if self.chunked else data)
-
-    def _emit(self, data: bytes) -> None:
-        held, self._held = self._held, b""
-        self.sock.settimeout(self._write_seconds)
-        try:
-            util.write(self.sock, held + data)
-        except OSError as error:
-            raise _AnswerBroken(type(error).__name__) from error
-
-
-class Body(io.RawIOBase):
-    """Gunicorn's body, whose complaints are refusals that the application knows how to answer."""
-
-    def __init__(self, body: Any) -> None:
-        super().__init__()
-        self._body = body
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        """Up to ``size`` bytes; raises MalformedBody for bad chunks or an early end, BodyTooSlow at the deadline."""
-        data: bytes = self._read(self._body.read, size)
-        return data
-
-    def readline(self, size: int | None = -1) -> bytes:
-        line: bytes = self._read(self._body.readline, size)
-        return line
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    @staticmethod
-    def _read(read: Callable[[int | None], Any], size: int | None) -> Any:
-        try:
-            return read(size)
-        except (http_errors.ParseException, OSError) as error:  # bad chunks, or the client has gone
-            raise MalformedBody("the body is not framed as HTTP frames a body") from error

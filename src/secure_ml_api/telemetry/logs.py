@@ -21,6 +21,8 @@ from .request_ids import current_request_id
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _MAX_PATH_CHARACTERS = 512
+# Libraries whose "info" tells an operator nothing about this server.
+_TALKATIVE = ("alembic",)
 
 _access_enabled = False
 
@@ -47,6 +49,8 @@ def configure_logging(telemetry: TelemetrySettings) -> None:
         root.removeHandler(handler)
     root.addHandler(JsonLines())
     root.setLevel(telemetry.log_level.upper())
+    for talkative in _TALKATIVE:
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     logging.raiseExceptions = False
     sys.excepthook = _log_uncaught

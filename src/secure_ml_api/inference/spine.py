@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from ..auth.policy import predict_scopes, require_scope
+from ..auth.policy import is_scope, predict_scopes, require_scope
 from ..errors import InferenceFailed, InsufficientScope, Refusal, TokenMissing, TokenRefused
 from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
@@ -56,8 +56,13 @@ def limit(visit: Visit, services: Services) -> None:
 
 
 def authorize(call: Call, services: Services) -> None:
-    """Decided on the model's name alone: a look-up first would tell strangers which models exist."""
-    require(call, services, *predict_scopes(call.model_name))
+    """Decided on the model's name alone: a look-up first would tell strangers which models exist.
+
+    A name that no scope can hold (quotes, line ends, …) would be repeated in the refusal, in a header even: for such
+    only the scope for any model is asked.
+    """
+    named, for_any = predict_scopes(call.model_name)
+    require(call, services, *((named, for_any) if is_scope(named) else (for_any,)))
 
 
 def require(visit: Visit, services: Services, *scopes: str) -> None:

@@ -134,6 +134,12 @@ def test_without_the_scope_there_is_no_look_up_whether_or_not_the_model_exists(r
     assert [(event["event"], event["actor"]) for event in rooms.audit.events] == [("scope.refused", "caller")]
 
 
+@pytest.mark.parametrize("name", ['a"', "a\r\nX-Header: b", "modèle", "a b", "", "x" * 500, "predict:*"])
+def test_a_name_that_no_scope_can_hold_is_not_repeated_in_the_refusal(rooms: Rooms, name: str) -> None:
+    refusal = refused(rooms, rooms.call(model_name=name), InsufficientScope)
+    assert refusal.scope == "predict:*"
+
+
 @pytest.mark.parametrize("refusal", [ModelNotFound("none"), NotReady("loading")])
 def test_no_body_is_read_for_a_model_that_does_not_serve(rooms: Rooms, refusal: Refusal) -> None:
     rooms.registry.refusal = refusal

@@ -84,6 +84,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["paragraphs"] = _paragraphs
+    environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["number"] = "{:.6g}".format
     return environment
 

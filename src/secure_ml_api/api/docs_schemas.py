@@ -158,7 +158,7 @@ def _limits(node: Json) -> list[str]:
     }
     if node.get("minItems") == node.get("maxItems") is not None:
         phrases = {key: words for key, words in phrases.items() if key != "minItems"} | {"maxItems": "exactly {} items"}
-    found = [words.format(node[key]) for key, words in phrases.items() if node.get(key) is not None]
+    found = [words.format(_plain(node[key])) for key, words in phrases.items() if node.get(key) is not None]
     if isinstance(choices := node.get("enum"), list):
         found.append("one of " + ", ".join(json.dumps(choice, ensure_ascii=False) for choice in choices))
     if node.get("default") not in (None, [], {}):
@@ -176,6 +176,11 @@ def pretty(value: Any, indent: int = 0) -> str:
         parts = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(part, indent + 2)}" for key, part in value.items()]
         return "{\n" + ",\n".join(margin + part for part in parts) + "\n" + " " * indent + "}"
     return "[\n" + ",\n".join(margin + pretty(part, indent + 2) for part in value) + "\n" + " " * indent + "]"
+
+
+def _plain(bound: Any) -> Any:
+    """0.0 as 0: whether a bound was written as a float says nothing about what it bounds."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _is_flat(value: Any) -> bool:

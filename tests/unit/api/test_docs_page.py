@@ -122,6 +122,10 @@ def test_the_style_is_the_one_that_the_policy_allows(page: Page) -> None:
     assert base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode() == STYLE_SHA256
 
 
+def test_the_page_begins_with_its_doctype(document: dict[str, Any]) -> None:
+    assert render_docs(document).startswith("<!doctype html>")
+
+
 def test_headings_start_at_one_and_never_skip_a_level(page: Page) -> None:
     levels = page.headings
     assert levels.count(1) == 1
@@ -276,3 +280,20 @@ def test_a_document_with_nothing_in_it_is_a_page_all_the_same() -> None:
     page = Page(render_docs({}))
     assert "Get a token" in page.text
     assert "errors" not in page.ids
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_colour_of_text_stands_out_from_every_ground(page: Page, scheme: str) -> None:
+    """WCAG 2.2, success criterion 1.4.3: a contrast of at least 4.5 to 1."""
+    light, dark = re.findall(r":root \{(.*?)\}", page.style, re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): #([0-9a-f]{6})", light if scheme == "light" else dark))
+    for ground in ("ground", "panel", "tint"):
+        for text in ("ink", "soft", "link", "good", "caution", "bad"):
+            bright, dim = sorted((_luminance(colours[ground]), _luminance(colours[text])), reverse=True)
+            assert (bright + 0.05) / (dim + 0.05) >= 4.5, (text, ground)
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

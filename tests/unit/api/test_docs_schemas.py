@@ -115,7 +115,7 @@ def test_types_are_told_in_words(reader: SchemaReader, schema: Any, kind: str) -
 @pytest.mark.parametrize(
     ("schema", "limits"),
     [
-        ({"minimum": 0, "exclusiveMaximum": 10}, ("≥ 0", "< 10")),
+        ({"minimum": 0.0, "exclusiveMaximum": 10}, ("≥ 0", "< 10")),
         ({"minItems": 4, "maxItems": 4}, ("exactly 4 items",)),
         ({"minItems": 0, "maxItems": 4}, ("at least 0 items", "at most 4 items")),
         ({"enum": ["a", 1]}, ('one of "a", 1',)),

@@ -29,12 +29,13 @@ def read_aliases(model_directory: Path) -> dict[str, str]:
         return {}
     except OSError as error:
         raise PackageRefused(f"{path} cannot be opened ({error.strerror}); remove it to serve the newest") from None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            return _aliases.validate_json(file.read(_LIMIT_BYTES))
-        except (ValidationError, OSError):
-            remedy = "remove it to serve the newest version"
-            raise PackageRefused(f'{path} must be one JSON object such as {{"production": "2"}}; {remedy}') from None
+    try:
+        return _aliases.validate_json(os.read(descriptor, _LIMIT_BYTES))
+    except (ValidationError, OSError):
+        remedy = "remove it to serve the newest version"
+        raise PackageRefused(f'{path} must be one JSON object such as {{"production": "2"}}; {remedy}') from None
+    finally:
+        os.close(descriptor)
 
 
 def write_aliases(model_directory: Path, aliases: dict[str, str]) -> None:

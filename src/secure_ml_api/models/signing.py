@@ -111,10 +111,12 @@ def _read_guarded(path: Path, *, forbidden_mode: int, remedy_mode: str) -> bytes
         raise KeyFileError(f"{path} is missing; run `secure-ml-api init`, or restore it from a backup") from None
     except OSError as error:
         raise KeyFileError(f"{path} cannot be opened ({error.strerror}); it must be a regular file of yours") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"{path} is not a regular file; restore it from a backup")
         if status.st_mode & forbidden_mode:
             raise KeyFileError(f"{path} is open to others; run `chmod {remedy_mode} {path}`")
-        return file.read(_KEY_LIMIT_BYTES)
+        return os.read(descriptor, _KEY_LIMIT_BYTES)
+    finally:
+        os.close(descriptor)

@@ -107,12 +107,18 @@ def read_regular(directory: int, file: str, limit_bytes: int) -> bytes:
         raise PackageRefused(f"{file} is missing") from None
     except OSError as error:
         raise PackageRefused(f"{file} cannot be opened ({error.strerror}); links are refused") from None
-    with os.fdopen(descriptor, "rb") as opened:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise PackageRefused(f"{file} is not a regular file")
-        if status.st_nlink != 1:
-            raise PackageRefused(f"{file} has more than one link; another name could change it")
-        if status.st_size > limit_bytes:
-            raise PackageRefused(f"{file} is larger than the {limit_bytes} bytes that it may have")
-        return opened.read(limit_bytes + 1)
+    try:
+        _require_own_file(file, os.fstat(descriptor), limit_bytes)
+        with open(descriptor, "rb", closefd=False) as opened:
+            return opened.read(limit_bytes + 1)
+    finally:
+        os.close(descriptor)
+
+
+def _require_own_file(file: str, status: os.stat_result, limit_bytes: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise PackageRefused(f"{file} is not a regular file")
+    if status.st_nlink != 1:
+        raise PackageRefused(f"{file} has more than one link; another name could change it")
+    if status.st_size > limit_bytes:
+        raise PackageRefused(f"{file} is larger than the {limit_bytes} bytes that it may have")

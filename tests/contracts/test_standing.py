@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, update
 
 from secure_ml_api.auth.assembly import Stores, open_stores
 from secure_ml_api.auth.claims import Claims
+from secure_ml_api.database.tables import changes, clients
 from secure_ml_api.errors import StorageUnavailable, TokenRefused
 from support.doormen import Lodge, open_lodge
 
@@ -175,6 +177,18 @@ def test_revocations_outlive_their_tokens_by_a_day_and_are_then_forgotten(lodge:
         assert prune(1_000_000 + hour) == 0
         assert prune(1_000_000 + 25 * hour) == 1
     assert cause(lodge, claims) is None
+
+
+def test_database_restored_from_an_older_backup_is_followed(lodge: Lodge, elsewhere: Stores) -> None:
+    revoked, kept = verified(lodge), verified(lodge)
+    lodge.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    lodge.stores.clients.disable("reader")
+    lodge.authenticator.refresh()
+    with lodge.stores.database.transaction() as connection:
+        connection.execute(delete(changes).where(changes.c.id > 1))
+        connection.execute(update(clients).values(enabled=True, revision=1))
+    lodge.authenticator.refresh()
+    assert (cause(lodge, kept), cause(lodge, revoked)) == (None, "revoked")
 
 
 def test_nothing_is_accepted_while_nothing_can_tell(lodge: Lodge, monkeypatch: pytest.MonkeyPatch) -> None:

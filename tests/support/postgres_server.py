@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -38,6 +39,20 @@ class PostgresServer:
     def stop(self) -> None:
         """End it at once, as a crash would."""
         self._run(self._pg_ctl, "-D", str(self._data), "-m", "immediate", "-w", "stop")
+
+    def freeze(self) -> None:
+        """Keep it from running: its connections stay open and nothing is answered."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pids(self) -> list[int]:
+        first = int((self._data / "postmaster.pid").read_text().splitlines()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *(int(child) for child in children)]
 
     def new_database(self) -> str:
         """The URL of a new, empty database."""

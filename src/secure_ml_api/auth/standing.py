@@ -11,6 +11,7 @@ import struct
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -93,11 +94,13 @@ class StandingBook:
             newest = records.newest_change(connection)
             if newest == applied:
                 return
-            if newest < applied:
-                # The database was replaced by an older one; nothing that the copy holds can be trusted to be in it.
-                applied = 0
-            changed = records.changed_since(connection, applied)
+            # After a restore from a backup the numbers start again from an older one.
+            restored = newest < applied
+            changed = records.changed_since(connection, 0 if restored else applied)
         with self._state.over_all(write=True) as (transaction, tables):
+            if restored:
+                # Clients are what the database says now; revocations stay, as forgetting one would let a token in.
+                transaction.drop(tables["standing"], delete=False)
             for client_id, record, revision in changed.clients:
                 _put_client(transaction, tables, client_id, record, revision)
             for revocation in changed.revocations:
@@ -160,6 +163,7 @@ def _advance(transaction: Any, tables: Mapping[Any, Any], newest: int) -> None:
     transaction.put(_APPLIED, struct.pack(">q", newest), db=tables["signals"])
 
 
+@lru_cache(maxsize=4096)  # keyed by the bytes just read: a changed client has other bytes
 def _unpacked(kept: bytes) -> ClientRecord | None:
     content = orjson.loads(kept)
     if "client_id" not in content:

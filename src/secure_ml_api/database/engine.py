@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError, No
 
 from ..errors import OperatorError, StorageUnavailable
 
-# PostgreSQL kills a statement of ours that runs this many times longer than the time to wait for a lock.
+# A statement on PostgreSQL may take this many times longer than the time to wait for a lock.
 _STATEMENT_TIMEOUTS = 5
 
 
@@ -108,7 +108,7 @@ def open_engine(url: URL, timeout_seconds: float) -> Engine:
 
 def _postgres_engine(url: URL, timeout_seconds: float) -> Engine:
     milliseconds = math.ceil(timeout_seconds * 1000)
-    return create_engine(
+    engine = create_engine(
         url,
         pool_pre_ping=True,
         pool_timeout=timeout_seconds,
@@ -118,6 +118,14 @@ def _postgres_engine(url: URL, timeout_seconds: float) -> Engine:
             "options": f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds * _STATEMENT_TIMEOUTS}",
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
+        from .bounded_psycopg import connect_bounded
+
+        return connect_bounded(timeout_seconds * _STATEMENT_TIMEOUTS, *arguments, **parameters)
+
+    return engine
 
 
 def _sqlite_engine(url: URL, timeout_seconds: float) -> Engine:

@@ -39,7 +39,7 @@ _HOUSEKEEPING_SECONDS = 1.0
 class ModelName(BaseConverter):
     """A model's name or version in an address; whether there is such a one is decided after the caller is known."""
 
-    regex = "[^/:]{1,128}"
+    regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ class Addresses:
             for hop in reversed(forwarded_for.split(",")):
                 if not self._is_trusted(address):
                     break
-                address = hop.strip()
+                address = _without_port(hop.strip())
         return str(_parse(address) or _parse(peer) or "unknown")
 
     def _is_trusted(self, address: str) -> bool:
@@ -39,3 +39,10 @@ def _parse(address: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
     return mapped or parsed
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write ``192.0.2.1:4711`` or ``[2001:db8::1]:4711``."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop

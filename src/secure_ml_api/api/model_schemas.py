@@ -37,7 +37,7 @@ def row_schemas(model: Model, max_rows: int) -> RowSchemas:
     if extras:
         many["outputs"] = (_list_of(Literal[extras]), [])
     # With a factory instead of a value: the schema then says optional, and shows no default.
-    absent = Field(default_factory=list)
+    absent: Any = Field(default_factory=list)
     beside: dict[str, Any] = {extra: (_list_of(_extra_type(extra, signature)), absent) for extra in extras}
     head: dict[str, Any] = {"model": (Literal[model.name], ...), "version": (Literal[model.version], ...)}
     prediction = _prediction_type(signature)

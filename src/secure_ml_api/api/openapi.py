@@ -70,7 +70,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
                 "in": "path",
                 "required": True,
                 "description": _PARAMETERS[name],
-                "schema": {"type": "string", "pattern": "^[^/:]{1,128}$"},
+                "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
             }
             for name in parameters
         ]

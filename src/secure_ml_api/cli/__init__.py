@@ -50,7 +50,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: exit 0 on success, 1 with one line on stderr on failure, 2 on bad usage."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)  # what a command exits with is returned here
+        if isinstance(code, int):
+            sys.exit(code)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:

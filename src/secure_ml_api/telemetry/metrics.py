@@ -99,6 +99,7 @@ class Metrics:
         self._registry = CollectorRegistry() if directory is None else None
         self._catalogue = _Catalogue(self._registry) if directory is None else _catalogue_of(str(directory))
         self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._bound: dict[tuple[str, str], ModelMetrics] = {}
         self._models: set[_ModelFacts] = set()
 
     def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -131,7 +132,14 @@ class Metrics:
 
     def for_model(self, name: str, version: str) -> ModelMetrics:
         """The children of one version of a model of the registry."""
-        catalogue, facts = self._catalogue, (name, version)
+        facts = (name, version)
+        bound = self._bound.get(facts)
+        if bound is None:
+            bound = self._bound[facts] = self._bind(facts)
+        return bound
+
+    def _bind(self, facts: tuple[str, str]) -> ModelMetrics:
+        catalogue = self._catalogue
         return ModelMetrics(
             rows=catalogue.rows.labels(*facts),
             inference_seconds=catalogue.inference_seconds.labels(*facts),

@@ -72,3 +72,9 @@ def test_any_header_gives_an_address_or_unknown(peer: str, header: str | None) -
 @given(st.text())
 def test_what_stands_left_of_the_clients_address_changes_nothing(left: str) -> None:
     assert BEHIND.client("10.0.0.1", f"{left},192.0.2.77,10.0.0.2") == "192.0.2.77"
+
+
+@pytest.mark.parametrize("hop", ["192.0.2.9:4711", "[2001:db8::9]:4711", "192.0.2.9"])
+def test_a_port_behind_a_forwarded_address_is_left_out(hop: str) -> None:
+    expected = "2001:db8::9" if "[" in hop else "192.0.2.9"
+    assert Addresses(["10.0.0.0/8"]).client("10.0.0.1", hop) == expected

@@ -61,7 +61,7 @@ def _encode(fields: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError):  # half a surrogate pair, a huge integer, a key that is no string
         plain = {str(key): str(value) for key, value in fields.items()}
         line = json.dumps(plain).encode() + b"\n"
-    if not line.isascii():
+    if not line.isascii() or b"\x7f" in line:
         line = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
     lowered = line.lower()
     if any(word in lowered for word in _SUSPECTS):

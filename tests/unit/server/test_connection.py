@@ -1,0 +1,121 @@
+"""When a connection holds a request that a thread can work on without waiting."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from gunicorn.config import Config
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secure_ml_api.errors import BodyTooSlow
+from secure_ml_api.server.connection import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES, Connection, HeadTooSlow
+from secure_ml_api.settings import ServerSettings
+
+POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
+
+
+class Pair:
+    """A connection and the client's end of it."""
+
+    def __init__(self) -> None:
+        self.client, server = socket.socketpair()
+        limits = ServerSettings(header_timeout_seconds=0.05, body_timeout_seconds=0.05)
+        self.connection = Connection(Config(), server, ("127.0.0.1", 1), ("127.0.0.1", 8000), limits)
+
+    def send(self, data: bytes) -> Connection:
+        self.client.sendall(data)
+        assert self.connection.receive()
+        return self.connection
+
+    def close(self) -> None:
+        self.client.close()
+        self.connection.sock.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    made = Pair()
+    yield made
+    made.close()
+
+
+@given(st.integers(min_value=1, max_value=len(POST) - 1))
+def test_request_is_complete_with_its_last_byte_wherever_it_was_cut(cut: int) -> None:
+    pair = Pair()
+    try:
+        assert not pair.send(POST[:cut]).is_complete
+        assert pair.send(POST[cut:]).is_complete
+    finally:
+        pair.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (GATHERED_BODY_BYTES + 1),
+        b"POST / HTTP/1.1\r\nContent-Length: nonsense\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    ],
+)
+def test_head_is_enough_where_a_thread_must_talk_or_refuse(pair: Pair, head: bytes) -> None:
+    assert pair.send(head).is_complete
+
+
+def test_header_block_without_an_end_becomes_too_long(pair: Pair) -> None:
+    pair.send(b"GET / HTTP/1.1\r\n")
+    while not pair.connection.is_too_long:
+        pair.send(b"X: " + b"y" * 8000 + b"\r\n")
+    assert not pair.connection.is_complete
+    assert len(pair.connection._pending) <= HEAD_LIMIT_BYTES + 64 * 1024
+
+
+def test_client_that_closed_is_noticed(pair: Pair) -> None:
+    pair.client.close()
+    assert not pair.connection.receive()
+
+
+def test_parser_reads_the_very_bytes_that_were_gathered(pair: Pair) -> None:
+    pair.send(POST).hand_over()
+    request = next(pair.connection.parser)
+    assert (request.method, request.path, request.body.read()) == ("POST", "/x", b"hello")
+
+
+def test_second_request_sent_with_the_first_is_kept_for_later(pair: Pair) -> None:
+    pair.send(POST + POST).hand_over()
+    next(pair.connection.parser).body.read()
+    pair.connection.resume()
+    assert pair.connection.is_complete
+
+
+def test_answered_connection_is_idle_again(pair: Pair) -> None:
+    pair.send(POST).hand_over()
+    next(pair.connection.parser).body.read()
+    pair.connection.resume()
+    assert pair.connection.is_idle
+    assert not pair.connection.is_complete
+
+
+def test_wait_for_the_rest_of_a_head_ends_at_its_deadline(pair: Pair) -> None:
+    pair.send(b"GET / HTTP/1.1\r\n").hand_over()
+    with pytest.raises(HeadTooSlow):
+        next(pair.connection.parser)
+
+
+def test_wait_for_the_rest_of_a_body_ends_at_its_deadline(pair: Pair) -> None:
+    pair.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe").hand_over()
+    request = next(pair.connection.parser)
+    pair.connection.unreader.in_body = True
+    with pytest.raises(BodyTooSlow):
+        request.body.read()
+
+
+def test_trickling_client_does_not_move_the_deadline(pair: Pair) -> None:
+    deadline = pair.send(b"GET").deadline
+    assert pair.send(b" /").deadline == deadline

@@ -1,0 +1,59 @@
+"""Slots are given out lowest first and again after a death."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from secure_ml_api.server import hooks
+from secure_ml_api.server.board import Board
+
+
+class Master:
+    """As much of gunicorn's arbiter as the hooks look at."""
+
+    def __init__(self) -> None:
+        self.dropped: list[int] = []
+        self.app = SimpleNamespace(board=Board(), drop_slot=self.dropped.append)
+        self.WORKERS: dict[int, Any] = {}
+
+    def spawn(self, pid: int) -> int:
+        worker = SimpleNamespace()
+        hooks.pre_fork(self, worker)
+        self.WORKERS[pid] = worker
+        slot: int = worker.slot
+        return slot
+
+
+def test_slots_are_the_lowest_free_numbers() -> None:
+    master = Master()
+    assert [master.spawn(pid) for pid in range(4)] == [0, 1, 2, 3]
+    del master.WORKERS[1]
+    assert master.spawn(10) == 1
+    assert master.spawn(11) == 4
+
+
+def test_slot_of_a_dead_worker_is_dropped_in_the_master() -> None:
+    master = Master()
+    master.spawn(1)
+    hooks.child_exit(master, master.WORKERS.pop(1))
+    assert master.dropped == [0]
+
+
+def test_worker_that_cannot_start_stops_the_server_only_before_anyone_has_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(slot: int) -> None:
+        raise RuntimeError("no luck")
+
+    board = Board()
+    worker = SimpleNamespace(slot=0, app=SimpleNamespace(board=board, start_worker=fail))
+    with pytest.raises(RuntimeError):
+        hooks.post_worker_init(worker)
+    board.mark_serving(5)
+    monkeypatch.setattr("secure_ml_api.server.hooks.time.sleep", lambda _: None)
+    with pytest.raises(SystemExit):
+        hooks.post_worker_init(worker)
+    assert not board.is_serving(0)

@@ -1,0 +1,206 @@
+"""Counting in the memory of one process, and in the files of worker slots."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client import values
+from prometheus_client.parser import text_string_to_metric_families
+
+from secure_ml_api.telemetry import metrics as metrics_module
+from secure_ml_api.telemetry import slots
+from secure_ml_api.telemetry.metrics import Metrics
+from support.needs import program
+
+# The workers of the server are forked from a process with one thread; other tests may have left threads in this one.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+CONTRACT = {
+    "secure_ml_api_requests": ("counter", {"route", "method", "status"}),
+    "secure_ml_api_request_seconds": ("histogram", {"route"}),
+    "secure_ml_api_rows": ("counter", {"model", "version"}),
+    "secure_ml_api_inference_seconds": ("histogram", {"model", "version"}),
+    "secure_ml_api_queue_seconds": ("histogram", {"model", "version"}),
+    "secure_ml_api_batch_rows": ("histogram", {"model", "version"}),
+    "secure_ml_api_in_flight": ("gauge", set()),
+    "secure_ml_api_rejected": ("counter", {"reason"}),
+    "secure_ml_api_auth_failures": ("counter", {"reason"}),
+    "secure_ml_api_predictions": ("counter", {"model", "version", "outcome"}),
+    "secure_ml_api_model_info": ("gauge", {"model", "version", "runtime", "digest"}),
+}
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    body, _ = metrics.exposition()
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(body.decode())
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def use_everything(metrics: Metrics) -> None:
+    metrics.request_answered("/v2", "GET", 200, 0.01)
+    metrics.in_flight_changed(1)
+    metrics.rejected("overloaded")
+    metrics.auth_failed("expired")
+    metrics.model_loaded("iris", "1", "onnx", "sha256:0")
+    model = metrics.for_model("iris", "1")
+    model.rows.inc(3)
+    model.inference_seconds.observe(0.001)
+    model.queue_seconds.observe(0.001)
+    model.batch_rows.observe(3)
+    model.predicted("setosa", 3)
+
+
+def assert_is_the_contract(exposition: str) -> None:
+    families = {family.name: family for family in text_string_to_metric_families(exposition)}
+    for name, (kind, labels) in CONTRACT.items():
+        family = families.pop(name)
+        assert family.type == kind
+        assert {label for sample in family.samples for label in sample.labels} - {"le"} == labels
+    assert all(name.endswith("_created") for name in families)
+
+
+def test_catalogue_is_the_one_of_the_contract() -> None:
+    metrics = Metrics()
+    use_everything(metrics)
+    assert_is_the_contract(metrics.exposition()[0].decode())
+
+
+def test_method_that_a_caller_invents_is_no_label() -> None:
+    metrics = Metrics()
+    for number in range(3):
+        metrics.request_answered("/v2", f"INVENTED{number}", 405, 0.01)
+    assert sample(metrics, "secure_ml_api_requests_total", method="other") == 3
+    assert b"INVENTED" not in metrics.exposition()[0]
+
+
+def test_two_catalogues_of_one_process_are_apart_without_a_directory() -> None:
+    one, other = Metrics(), Metrics()
+    one.rejected("overloaded")
+    assert sample(other, "secure_ml_api_rejected_total", reason="overloaded") == 0
+
+
+def test_unloaded_model_is_no_longer_shown() -> None:
+    metrics = Metrics()
+    metrics.model_loaded("iris", "1", "onnx", "sha256:0")
+    metrics.model_unloaded("iris", "1", "onnx", "sha256:0")
+    assert sample(metrics, "secure_ml_api_model_info") == 0
+
+
+def test_content_type_is_the_text_format() -> None:
+    assert Metrics().exposition()[1] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A process that counts in files, as the master of a server does."""
+    monkeypatch.setenv(slots.DIRECTORY_VARIABLE, "")
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setattr(slots, "_writer", slots._writer)
+    metrics_module._catalogue_of.cache_clear()
+    slots.use_directory(tmp_path / "run" / "metrics")
+    yield tmp_path / "run" / "metrics"
+    values.ValueClass.close_all_files()
+    metrics_module._catalogue_of.cache_clear()
+
+
+def in_worker(slot: int, work: Callable[[], None]) -> None:
+    """Run ``work`` in a forked process that has ``slot``, and end it without a word, as kill -9 does."""
+
+    def run() -> None:
+        slots.take_slot(slot)
+        work()
+        os._exit(0)
+
+    slots.prepare_slot(slot)
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+
+
+def assert_nothing_was_lost(metrics: Metrics) -> None:
+    assert not metrics.mend()
+
+
+def test_numbers_of_all_slots_are_added_up(directory: Path) -> None:
+    metrics = Metrics()
+    for slot in (0, 1, 2):
+        in_worker(slot, lambda: metrics.rejected("overloaded"))
+    assert sample(metrics, "secure_ml_api_rejected_total", reason="overloaded") == 3
+
+
+def test_next_worker_in_a_slot_goes_on_counting_in_its_files(directory: Path) -> None:
+    metrics = Metrics()
+    before = -1
+    for count in (1, 2, 3):
+        in_worker(0, lambda: metrics.rejected("overloaded"))
+        assert sample(metrics, "secure_ml_api_rejected_total", reason="overloaded") == count
+        files = len(list(directory.iterdir()))
+        assert before in (-1, files)
+        before = files
+
+
+def test_gauges_of_a_dead_worker_are_gone_and_its_counters_stay(directory: Path) -> None:
+    metrics = Metrics()
+    in_worker(0, lambda: use_everything(metrics))
+    assert sample(metrics, "secure_ml_api_in_flight") == 1
+    slots.forget_slot(0)
+    assert sample(metrics, "secure_ml_api_in_flight") == 0
+    assert sample(metrics, "secure_ml_api_model_info") == 0
+    assert sample(metrics, "secure_ml_api_rows_total", model="iris") == 3
+
+
+def test_model_that_only_the_master_knows_is_not_shown(directory: Path) -> None:
+    metrics = Metrics()
+    metrics.model_loaded("iris", "1", "onnx", "sha256:0")
+    assert sample(metrics, "secure_ml_api_model_info") == 0
+
+
+def test_model_loaded_before_the_fork_is_shown_by_a_worker_that_has_started(directory: Path) -> None:
+    metrics = Metrics()
+    metrics.model_loaded("iris", "1", "onnx", "sha256:0")
+    in_worker(0, lambda: assert_nothing_was_lost(metrics))
+    assert sample(metrics, "secure_ml_api_model_info", model="iris") == 1
+
+
+def test_second_catalogue_of_a_process_counts_in_the_same_place(directory: Path) -> None:
+    Metrics().rejected("overloaded")
+    Metrics().rejected("overloaded")
+    assert sample(Metrics(), "secure_ml_api_rejected_total", reason="overloaded") == 2
+
+
+def test_worker_whose_files_were_deleted_makes_them_anew_and_keeps_its_gauges(directory: Path) -> None:
+    metrics = Metrics()
+
+    def work() -> None:
+        use_everything(metrics)
+        shutil.rmtree(directory.parent)
+        assert metrics.mend()
+        assert not metrics.mend()
+        metrics.in_flight_changed(1)
+        metrics.rejected("overloaded")
+
+    in_worker(0, work)
+    assert sample(metrics, "secure_ml_api_in_flight") == 2
+    assert sample(metrics, "secure_ml_api_model_info", model="iris") == 1
+    assert sample(metrics, "secure_ml_api_rejected_total", reason="overloaded") == 1
+
+
+def test_catalogue_in_files_is_the_one_of_the_contract_and_promtool_accepts_it(directory: Path) -> None:
+    metrics = Metrics()
+    in_worker(0, lambda: use_everything(metrics))
+    body, _ = metrics.exposition()
+    assert_is_the_contract(body.decode())
+    promtool = program("promtool", "prometheus")
+    checked = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, timeout=60, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

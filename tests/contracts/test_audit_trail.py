@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from secure_ml_api.audit.chain import Broken, Entry
-from secure_ml_api.audit.trail import AuditTrail, append
+from secure_ml_api.audit.store import append
+from secure_ml_api.audit.trail import AuditTrail
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import audit, audit_head
 from support.recording import record_many

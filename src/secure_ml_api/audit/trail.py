@@ -5,25 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from threading import Condition, Lock, Thread
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
-
 from ..database.engine import Database
-from ..database.tables import audit, audit_head
 from ..errors import SecureMlApiError
-from .chain import Broken, Entry, chained_hash, first_break
+from .chain import Broken, Entry, first_break
+from .store import append, head, lines
 
 log = logging.getLogger(__name__)
 
 _QUEUE_LIMIT = 10_000
 _BATCH_LIMIT = 500
 _RETRY_SECONDS = 1.0
-_VERIFY_CHUNK = 1000
 
 
 class AuditTrail:
@@ -76,14 +73,13 @@ class AuditTrail:
         """
         with self._database.session() as connection:
             # The head first: lines written meanwhile come after it and are not looked at.
-            last_id, last_hash = connection.execute(select(audit_head.c.last_id, audit_head.c.hash)).one()
-            return first_break(_lines(connection, last_id), last_id, last_hash)
+            last_id, last_hash = head(connection)
+            return first_break(lines(connection, last_id), last_id, last_hash)
 
     def head(self) -> tuple[int, str]:
         """Number and hash of the last line; raises StorageUnavailable."""
         with self._database.session() as connection:
-            last_id, last_hash = connection.execute(select(audit_head.c.last_id, audit_head.c.hash)).one()
-            return int(last_id), str(last_hash)
+            return head(connection)
 
     def _current_writer(self) -> _Writer:
         writer = self._writer
@@ -137,9 +133,9 @@ class _Writer:
         pause = Condition()
         while True:
             lost = self.dropped
-            lines = batch if lost == self._told_dropped else [*batch, _loss(lost - self._told_dropped)]
+            entries = batch if lost == self._told_dropped else [*batch, _loss(lost - self._told_dropped)]
             try:
-                append(self._database, lines)
+                append(self._database, entries)
             except Exception as error:  # noqa: BLE001  # whatever it is, the next attempt may succeed and the thread must live
                 if failing_since is None:
                     failing_since = monotonic()
@@ -151,45 +147,6 @@ class _Writer:
                 if failing_since is not None:
                     log.warning("the audit trail is written again after %.0f s", monotonic() - failing_since)
                 return
-
-
-def append(database: Database, entries: Sequence[Entry]) -> None:
-    """Write ``entries`` behind the last line, all or none; raises StorageUnavailable."""
-    with database.transaction() as connection:
-        # The lock on the head (on SQLite, of the whole database) puts the writers of all processes in line.
-        last_id, last_hash = connection.execute(
-            select(audit_head.c.last_id, audit_head.c.hash).where(audit_head.c.id == 1).with_for_update()
-        ).one()
-        rows = []
-        for entry in entries:
-            last_id += 1
-            last_hash = chained_hash(last_hash, last_id, entry)
-            rows.append({"id": last_id, "hash": last_hash} | _columns(entry))
-        connection.execute(insert(audit), rows)
-        connection.execute(update(audit_head).where(audit_head.c.id == 1).values(last_id=last_id, hash=last_hash))
-
-
-def _lines(connection: Connection, last_id: int) -> Iterator[tuple[int, Entry, str]]:
-    after = 0
-    while rows := connection.execute(
-        select(audit).where(audit.c.id > after, audit.c.id <= last_id).order_by(audit.c.id).limit(_VERIFY_CHUNK)
-    ).all():
-        for row in rows:
-            entry = Entry(row.at, row.event, row.actor, row.outcome, row.address, row.request_id, row.details)
-            yield row.id, entry, row.hash
-        after = rows[-1].id
-
-
-def _columns(entry: Entry) -> dict[str, Any]:
-    return {
-        "at": entry.at,
-        "event": entry.event,
-        "actor": entry.actor,
-        "outcome": entry.outcome,
-        "address": entry.address,
-        "request_id": entry.request_id,
-        "details": dict(entry.details),
-    }
 
 
 def _loss(count: int) -> Entry:

@@ -21,7 +21,7 @@ from ..errors import SecureMlApiError, TokenMissing, TokenRefused
 from .claims import Claims, Expected, check_claims
 from .compact import Unverified, bearer_token, read_unverified
 from .key_material import ALGORITHMS
-from .keys import SigningKey
+from .key_state import SigningKey
 
 TOKEN_TYPE = "at+jwt"
 

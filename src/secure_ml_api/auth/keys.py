@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from jwt import PyJWK, PyJWTError
 
 from ..errors import KeyFileError, OperatorError
 from . import key_files, key_material
-
-Status = Literal["next", "active", "retiring"]
+from .key_state import Key, SigningKey, Status, read_keys, stamp_of, verifying_keys, write_keys
 
 _STATE_FILE = "tokens.json"
 # Past the end of the last token: other workers notice a rotation within seconds, and clocks differ.
 _RETIRING_MARGIN_SECONDS = 120
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A key as the state file lists it; times are seconds since the epoch. Only retiring keys have an end."""
-
-    kid: str
-    alg: str
-    status: Status
-    created: int
-    retire_after: int | None
-    jwk: dict[str, str]
-
-    def published(self) -> dict[str, str]:
-        """The public JWK of RFC 7517."""
-        return {**self.jwk, "kid": self.kid, "alg": self.alg, "use": "sig"}
-
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """The active key with its private half."""
-
-    kid: str
-    alg: str
-    jwk: PyJWK
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +96,7 @@ class KeyRing:
 
         When reading fails the keys read before go on, so a half-done repair by hand locks nobody out.
         """
-        if self._loaded is not None and self._loaded.stamp == _stamp(self._state_path):
+        if self._loaded is not None and self._loaded.stamp == stamp_of(self._state_path):
             return False
         self._loaded = self._load()
         return True
@@ -171,8 +143,7 @@ class KeyRing:
 
     def _store(self, keys: Sequence[Key]) -> Key:
         """Write the state, then delete private keys that sign no more: a retiring key needs its public half only."""
-        content = json.dumps({"keys": [asdict(key) for key in keys]}, indent=2)
-        key_files.write_private(self._state_path, content.encode())
+        write_keys(self._state_path, keys)
         kept = {self._private_path(key.kid) for key in keys if key.status != "retiring"}
         for path in self._directory.glob("token-*.pem"):
             if path not in kept:
@@ -182,21 +153,17 @@ class KeyRing:
 
     def _read(self) -> Sequence[Key]:
         key_files.require_private(self._directory, "700")
-        content = key_files.read_private(self._state_path)
-        try:
-            return [Key(**entry) for entry in json.loads(content)["keys"]]
-        except (ValueError, TypeError, KeyError) as error:
-            raise KeyFileError(f"{self._state_path} is damaged: restore it from a backup") from error
+        return read_keys(self._state_path)
 
     def _load(self) -> _Loaded:
         for attempt in range(_ATTEMPTS):
-            stamp = _stamp(self._state_path)
+            stamp = stamp_of(self._state_path)
             keys = tuple(self._read())
             try:
-                return _Loaded(stamp, keys, _verifying(keys), self._signing(keys))
+                return _Loaded(stamp, keys, verifying_keys(keys), self._signing(keys))
             except KeyFileError:
                 # A rotation deletes a private key after it wrote the state: read the state again before complaining.
-                if attempt == _ATTEMPTS - 1 or stamp == _stamp(self._state_path):
+                if attempt == _ATTEMPTS - 1 or stamp == stamp_of(self._state_path):
                     raise
         raise AssertionError("unreachable")
 
@@ -215,20 +182,3 @@ class KeyRing:
             raise KeyFileError(
                 f"{path} is damaged: restore it, or run `secure-ml-api keys retire {active.kid}`"
             ) from error
-
-
-def _verifying(keys: Iterable[Key]) -> dict[str, PyJWK]:
-    try:
-        return {
-            key.kid: key_material.verifying_jwk(key.jwk, key.alg) for key in keys if key.alg in key_material.ALGORITHMS
-        }
-    except PyJWTError as error:
-        raise KeyFileError("a public key in the state of the keys is damaged: restore it from a backup") from error
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0, 0, 0)
-    return (status.st_mtime_ns, status.st_ino, status.st_size)

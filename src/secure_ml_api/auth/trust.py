@@ -6,7 +6,8 @@ from jwt import PyJWK
 
 from ..settings import OutsideIssuer, TokensSettings
 from .claims import Expected
-from .keys import KeyRing, SigningKey
+from .key_state import SigningKey
+from .keys import KeyRing
 from .outside import OutsideIssuers
 
 

@@ -12,7 +12,8 @@ import click
 from .common import home_option, json_option, load, say
 
 if TYPE_CHECKING:
-    from ..auth.keys import Key, KeyRing
+    from ..auth.key_state import Key
+    from ..auth.keys import KeyRing
 
 
 @click.group(name="keys", short_help="Look after the keys that sign tokens.")

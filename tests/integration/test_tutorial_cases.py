@@ -72,3 +72,15 @@ def test_every_bad_row_of_a_batch_is_named(application: Application) -> None:
         (2, "sepal width (cm)"),
         (3, "petal length (cm)"),
     ]
+
+
+@pytest.mark.parametrize("model", ["iris", "iris-tree", "cancer-svm", "housing", "outliers"])
+def test_every_example_answers_in_tensorflow_s_form_too(application: Application, model: str) -> None:
+    features = len(application.house.services.registry.resolve(model).signature.columns)
+    for payload, kind in (
+        ({"instances": [[1.0] * features] * 2}, "predictions"),
+        ({"inputs": [[1.0] * features]}, "outputs"),
+    ):
+        answer = application.client.post(f"/v1/models/{model}:predict", json=payload, headers=application.headers())
+        assert answer.status_code == 200
+        assert list(answer.get_json()) == [kind]

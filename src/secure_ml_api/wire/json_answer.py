@@ -15,9 +15,14 @@ def json_answer(payload: dict[str, Any], status: int = 200) -> Answer:
     return Answer(orjson.dumps(payload, option=orjson.OPT_SERIALIZE_NUMPY), status=status)
 
 
-def scalar(array: np.ndarray[Any, Any]) -> Any:
-    """The first element as something that JSON shows with the digits of its own precision: 0.1 in FP32 is 0.1.
+def plain(array: np.ndarray[Any, Any]) -> Any:
+    """``array``, iterable as values that JSON shows with the digits of their own precision: 0.1 in FP32 is 0.1.
 
-    orjson knows NumPy's float32 and float64, but not every integer type that frameworks return.
+    orjson knows NumPy's float32 and float64 scalars, but not those of every integer type that frameworks return.
     """
-    return array[0] if array.dtype.kind == "f" else array[0].item()
+    return array if array.dtype.kind == "f" else array.tolist()
+
+
+def scalar(array: np.ndarray[Any, Any]) -> Any:
+    """The first element, as ``plain`` gives it."""
+    return plain(array[:1])[0]

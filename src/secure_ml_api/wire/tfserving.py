@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import Misfit, SignatureMismatch
 from ..tensors import Signature, Tensors, TensorSpec
 from .envelopes import TensorFlowRequest, read_envelope
-from .json_answer import json_answer
+from .json_answer import json_answer, plain
 from .json_text import parts_of, read_json
 from .question import Answer
 from .rows import check_row_count
@@ -40,7 +40,8 @@ class TensorFlowQuestion:
             return json_answer({"outputs": next(iter(named.values())) if len(named) == 1 else named})
         if len(named) == 1:
             return json_answer({"predictions": next(iter(named.values()))})
-        rows = [dict(zip(named, row, strict=True)) for row in zip(*named.values(), strict=True)]
+        columns = [plain(array) for array in named.values()]
+        rows = [dict(zip(named, row, strict=True)) for row in zip(*columns, strict=True)]
         return json_answer({"predictions": rows})
 
 

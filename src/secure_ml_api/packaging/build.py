@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ..errors import PackageRefused, PackingError
+from ..errors import PackingError
 from ..models.manifest import ParityReport, Provenance
 from ..models.sample import write_sample
 from ..runtimes.onnx import open_graph
 from ..tensors import Signature
-from .candidates import CANDIDATES, Candidate
+from .candidates import CANDIDATES, NO_PROBABILITIES, Candidate
 from .describe import align, describe, missing_columns, refuse_confused_types
-from .encoders import categories_of
+from .encoders import Categories, categories_of
 from .extras import library_versions, quiet
 from .options import Options
-from .proof import prove
+from .proof import Proof, prove
 from .rows import generate_rows
 from .table import Table
 from .trained import Trained
@@ -48,57 +49,98 @@ class Built:
     sample: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """A trained model with the rows that every candidate is compared on, and what they say about its columns."""
+
+    trained: Trained
+    sample: Table
+    generated: Table
+    categories: Mapping[str, Categories]
+    missing: frozenset[str]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A candidate's graph that was proven."""
+
+    graph: str
+    signature: Signature
+    model: bytes
+    proof: Proof
+
+
 def build(
     estimator: Any, sample: Table, options: Options, *, source: Source = "estimator", source_sha256: str | None = None
 ) -> Built:
     """Convert ``estimator`` by the first candidate that answers as it does on every row.
 
     A candidate that differs only on generated rows where the estimator is itself undecided is taken when no other is
-    without difference. Raises PackingError with every candidate's reason when none will do.
+    without difference. Raises PackingError with the candidates' reasons when none will do.
     """
     with quiet():
-        features = _thinned(align(estimator, sample, options.target))
-        categories = categories_of(estimator, features.names)
-        refuse_confused_types(features, categories)
-        trained = Trained(estimator, features, options.task)
-        missing = missing_columns(trained, features)
-        closed = {name: known for name, known in categories.items() if known.closed and known.is_text}
-        generated = generate_rows(
-            features,
-            choices={name: known.values for name, known in closed.items()},
-            missing=sorted(missing),
-            open_text=[name for name in features.names if features.is_text(name) and name not in closed],
-        )
-        accepted: list[tuple[Candidate, Built]] = []
-        reasons = []
+        subject = _subject(estimator, sample, options)
+        fallback: _Found | None = None
+        reasons: dict[str, str] = {}
         for candidate in CANDIDATES:
-            signature = describe(
-                trained, features, options, datatype=candidate.datatype, categories=categories, missing=missing
-            )
             try:
-                model = candidate.build(trained, signature)
-                proof = prove(trained, open_graph(model, signature), signature, features, generated)
-            except (PackingError, PackageRefused) as refused:
-                reasons.append(f"{candidate.name}: {refused}")
-                continue
+                found = _attempt(candidate, subject)
             except Exception as error:  # noqa: BLE001 - a converter may raise anything; the next one may still work
-                reasons.append(f"{candidate.name}: {_one_line(error)}")
+                reasons.setdefault(_one_line(error), candidate.name)
                 continue
-            provenance = Provenance(
-                source=source,
-                source_sha256=source_sha256,
-                estimator=trained.kind,
-                graph=candidate.name,
-                libraries=library_versions(),
-            )
-            blueprint = Blueprint(signature=signature, parity=proof.report, provenance=provenance)
-            built = Built(blueprint, model, write_sample(proof.sample, signature))
-            if proof.report.differing_near_ties == 0:
-                return built
-            accepted.append((candidate, built))
-    if accepted:
-        return accepted[0][1]
-    raise PackingError(_refusal(trained.kind, reasons))
+            if found.proof.report.differing_near_ties == 0:
+                return _built(subject, found, source, source_sha256)
+            fallback = fallback or found
+        if fallback is not None:
+            return _built(subject, fallback, source, source_sha256)
+    raise PackingError(_refusal(subject.trained.kind, reasons))
+
+
+def _subject(estimator: Any, sample: Table, options: Options) -> _Subject:
+    features = _thinned(align(estimator, sample, options.target))
+    categories = categories_of(estimator, features.names)
+    refuse_confused_types(features, categories)
+    trained = Trained(estimator, features, options.task)
+    missing = missing_columns(trained, features)
+    closed = {name: known for name, known in categories.items() if known.closed and known.is_text}
+    generated = generate_rows(
+        features,
+        choices={name: known.values for name, known in closed.items()},
+        missing=sorted(missing),
+        open_text=[name for name in features.names if features.is_text(name) and name not in closed],
+    )
+    # What the options get wrong is no candidate's fault, so it is found before the first of them.
+    describe(trained, features, options, datatype="FP32", categories=categories, missing=missing)
+    return _Subject(trained, features, generated, categories, missing, options)
+
+
+def _attempt(candidate: Candidate, subject: _Subject) -> _Found:
+    """The candidate's graph with its proof; raises whatever speaks against it."""
+    signature = describe(
+        subject.trained,
+        subject.sample,
+        subject.options,
+        datatype=candidate.datatype,
+        categories=subject.categories,
+        missing=subject.missing,
+    )
+    model = candidate.build(subject.trained, signature)
+    session = open_graph(model, signature)
+    proof = prove(subject.trained, session, signature, subject.sample, subject.generated)
+    return _Found(candidate.name, signature, model, proof)
+
+
+def _built(subject: _Subject, found: _Found, source: Source, source_sha256: str | None) -> Built:
+    provenance = Provenance(
+        source=source,
+        source_sha256=source_sha256,
+        estimator=subject.trained.kind,
+        graph=found.graph,
+        libraries=library_versions(),
+    )
+    blueprint = Blueprint(signature=found.signature, parity=found.proof.report, provenance=provenance)
+    return Built(blueprint, found.model, write_sample(found.proof.sample, found.signature))
 
 
 def _thinned(sample: Table) -> Table:
@@ -108,16 +150,17 @@ def _thinned(sample: Table) -> Table:
     return sample.take(np.linspace(0, sample.rows - 1, _MOST_SAMPLE_ROWS).astype(np.intp))
 
 
-def _refusal(kind: str, reasons: list[str]) -> str:
-    differs = any("differ" in reason for reason in reasons)
+def _refusal(kind: str, reasons: Mapping[str, str]) -> str:
+    """Why no candidate will do: the two reasons that say most, those about answers first."""
+    telling = [reason for reason in reasons if reason != NO_PROBABILITIES]
+    told = sorted(telling, key=lambda reason: "answers differ" not in reason)[:2]
     remedy = (
         "train on float32 data, or with an estimator whose answers do not hang on the last digit"
-        if differs
+        if "answers differ" in told[0]
         else "use an estimator that https://onnx.ai/sklearn-onnx/supported.html lists"
     )
-    # The first reasons are those of the graphs that usually work; the later ones tend to repeat them.
-    told = "; ".join(dict.fromkeys(reasons[:2]))
-    return f"no graph answers as this {kind} does ({told}); {remedy}"
+    causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
+    return f"no graph answers as this {kind} does ({causes}); {remedy}"
 
 
 def _one_line(error: Exception) -> str:

@@ -10,13 +10,16 @@ from ..tensors import Datatype, Signature, TensorSpec
 _ELEMENT_TYPES: dict[Datatype, str] = {"FP32": "FLOAT", "FP64": "DOUBLE", "INT64": "INT64", "BYTES": "STRING"}
 _PREFIX = "model_"
 _ML = "ai.onnx.ml"
+# Some sixteen steps of float32 just below 1.
+_TIE = 1e-6
 
 
-def normalise(model: Any, signature: Signature) -> bytes:
+def normalise(model: Any, signature: Signature, *, most_probable: bool = False) -> bytes:
     """The bytes of ``model`` (an ONNX ModelProto) with the inputs and outputs of ``signature``.
 
     Inputs are matched in order. Of the outputs, the first is the label or the value, the second the probabilities or
-    the score: text labels become their index among the classes, every column of one becomes a vector.
+    the score: text labels become their index among the classes, every column of one becomes a vector. With
+    ``most_probable`` the label is the first of the classes that have the highest probability, whatever the graph says.
     """
     from onnx import compose, helper
 
@@ -34,7 +37,12 @@ def normalise(model: Any, signature: Signature) -> bytes:
     opsets = _opsets(model)
     ml_version = next(opset.version for opset in opsets if opset.domain == _ML)
     for spec, inner in zip(signature.outputs, graph.output, strict=False):
-        nodes.extend(_finish(spec, inner, signature, ml_version))
+        if spec.name == "label" and most_probable:
+            chosen, values = _most_probable(graph.output[1], signature)
+            nodes.extend(chosen)
+            constants.extend(values)
+        else:
+            nodes.extend(_finish(spec, inner, signature, ml_version))
     finished = helper.make_graph(
         nodes,
         "model",
@@ -78,6 +86,34 @@ def _in_portable_locale(node: Any) -> Any:
         del node.attribute[:]
         node.attribute.extend([*others, helper.make_attribute("locale", "C.UTF-8")])
     return node
+
+
+def _most_probable(probabilities: Any, signature: Signature) -> tuple[list[Any], list[Any]]:
+    """Nodes from the probabilities to the label, and their constants.
+
+    Probabilities that differ by less than _TIE are the same number, summed in another order.
+    """
+    from onnx import TensorProto, helper
+
+    highest, floor, reached, flags, index = (
+        f"{_PREFIX}{part}" for part in ("highest", "floor", "reached", "flags", "most_probable")
+    )
+    element = probabilities.type.tensor_type.elem_type
+    values = [value if isinstance(value, int) else position for position, value in enumerate(signature.classes)]
+    constants = [
+        helper.make_tensor("class_values", _onnx_type("INT64"), [len(values)], values),
+        helper.make_tensor("tie", element, [], [_TIE]),
+        helper.make_tensor("class_axis", _onnx_type("INT64"), [1], [1]),
+    ]
+    nodes = [
+        helper.make_node("ReduceMax", [probabilities.name, "class_axis"], [highest], keepdims=1),
+        helper.make_node("Sub", [highest, "tie"], [floor]),
+        helper.make_node("GreaterOrEqual", [probabilities.name, floor], [reached]),
+        helper.make_node("Cast", [reached], [flags], to=TensorProto.INT32),
+        helper.make_node("ArgMax", [flags], [index], axis=1, keepdims=0, select_last_index=0),
+        helper.make_node("Gather", ["class_values", index], ["label"]),
+    ]
+    return nodes, constants
 
 
 def _label_index(text: str, index: str, signature: Signature, ml_version: int) -> Any:

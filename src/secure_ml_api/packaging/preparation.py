@@ -21,7 +21,20 @@ def prepared(estimator: Any, datatype: Literal["FP32", "FP64"]) -> Any:
         elif kind == "KBinsDiscretizer" and part.encode == "onehot":
             # The same numbers, not stored as a sparse matrix, which graphs do not have.
             part.encode = "onehot-dense"
+        elif hasattr(part, "tree_"):
+            _round_thresholds_down(part.tree_)
     return _with_rounding(estimator) if datatype == "FP64" else estimator
+
+
+def _round_thresholds_down(tree: Any) -> None:
+    """Thresholds as the largest float32 that is not above them.
+
+    A tree compares ``x <= threshold`` with x in float32, so this changes no answer, where the nearest float32, which
+    the converter takes, may lie on the other side of an x.
+    """
+    exact = tree.threshold
+    nearest = exact.astype(np.float32)
+    exact[:] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def _with_rounding(estimator: Any) -> Any:
@@ -44,8 +57,8 @@ def _parts(estimator: Any) -> Iterator[Any]:
     inner = [step for _, step in getattr(estimator, "steps", [])]
     inner += [step for _, step, _ in getattr(estimator, "transformers_", [])]
     inner += [step for _, step in getattr(estimator, "transformer_list", [])]
-    members = getattr(estimator, "estimators_", [])
-    inner += [member for member in (members if isinstance(members, list) else []) if hasattr(member, "get_params")]
+    inner += list(np.ravel(np.asarray(getattr(estimator, "estimators_", []), dtype=np.object_)))
+    inner += [fold.estimator for fold in getattr(estimator, "calibrated_classifiers_", [])]
     for part in inner:
         if part is not None and not isinstance(part, str):
             yield from _parts(part)

@@ -10,7 +10,7 @@ from .table import Array, Table
 
 GENERATED_ROWS = 1000
 _SEED = 20240229
-# A column with so few different values, all of them whole, is a code or a count: a value in between is never asked for.
+# A column with so few different values, all of them whole, may hold codes: another value may be none.
 _MOST_CODES = 32
 
 
@@ -41,12 +41,15 @@ def _numbers(random: np.random.Generator, values: Array, origin: Array, moved: A
     if present.size == 0:
         return np.full(GENERATED_ROWS, np.nan)
     distinct = np.unique(present)
-    if distinct.size <= _MOST_CODES and bool(np.all(distinct == np.floor(distinct))):
+    are_whole = bool(np.all(distinct == np.floor(distinct)))
+    if are_whole and distinct.size <= _MOST_CODES:
         return random.choice(distinct, GENERATED_ROWS)
     low, high = float(distinct[0]), float(distinct[-1])
     near = np.clip(values[origin] + random.normal(0, 0.05 * np.std(present), GENERATED_ROWS), low, high)
     filled = np.where(np.isnan(near), np.median(present), near)
-    return np.where(moved, filled, random.uniform(low, high, GENERATED_ROWS))
+    drawn = np.where(moved, filled, random.uniform(low, high, GENERATED_ROWS))
+    # Whole numbers are what callers will send, and they meet thresholds that lie half way between two of them.
+    return np.round(drawn) if are_whole else drawn
 
 
 def _words(random: np.random.Generator, words: list[str], is_open: bool) -> Array:

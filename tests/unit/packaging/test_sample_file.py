@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from secure_ml_api.errors import PackingError
+from secure_ml_api.packaging.sample_file import read_sample_file
+
+
+def csv(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "sample.csv"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_numbers_text_and_gaps_are_told_apart(tmp_path: Path) -> None:
+    table = read_sample_file(csv(tmp_path, 'age,city,member\n1.5,"Köln, Altstadt",true\n,"",false\nNA,x,TRUE\n'))
+    assert table.names == ("age", "city", "member")
+    np.testing.assert_array_equal(table.columns["age"], [1.5, np.nan, np.nan])
+    assert table.columns["city"].tolist() == ["Köln, Altstadt", "", "x"]
+    assert table.columns["member"].tolist() == [1.0, 0.0, 1.0]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
+    assert read_sample_file(csv(tmp_path, "\ufeffage\n1\n")).names == ("age",)
+
+
+def test_codes_stay_text_where_the_model_knows_text(tmp_path: Path) -> None:
+    table = read_sample_file(csv(tmp_path, "code\n01\n02\n"), text={"code"})
+    assert table.columns["code"].tolist() == ["01", "02"]
+
+
+def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": [1.5, None], "city": ["Köln", "x"], "member": [True, False], "count": [1, 2]})
+    frame.to_parquet(tmp_path / "sample")
+    table = read_sample_file(tmp_path / "sample")
+    np.testing.assert_array_equal(table.columns["age"], [1.5, np.nan])
+    assert table.columns["city"].tolist() == ["Köln", "x"]
+    assert table.columns["member"].tolist() == [1.0, 0.0]
+    assert table.columns["count"].tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "no header row"),
+        ("a,b\n", "no rows"),
+        ("a,a\n1,2\n", "several columns named 'a'"),
+        ("a,b\n1,2\n3\n", "1 cells in row 3"),
+        ('a\n"open\n', "neither CSV"),
+        ("PAR1 but no parquet", "not readable Parquet"),
+    ],
+)
+def test_a_sample_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(PackingError, match=complaint):
+        read_sample_file(csv(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "sample.csv").write_bytes(b"a\n\xff\xfe\n")
+    with pytest.raises(PackingError, match="neither CSV in UTF-8"):
+        read_sample_file(tmp_path / "sample.csv")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PackingError, match="No such file"):
+        read_sample_file(tmp_path / "nowhere.csv")

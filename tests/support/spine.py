@@ -18,7 +18,7 @@ from secure_ml_api.quota.limiter import Charge, Standing
 from secure_ml_api.settings import QuotasSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Signature, Tensors
-from secure_ml_api.wire.rows import decode_rows
+from secure_ml_api.wire.rows import ROWS
 from support.signatures import IRIS
 
 CALLER = Principal(
@@ -180,11 +180,13 @@ class Rooms:
             "address": "192.0.2.1",
             "request_id": "r1",
             "version": None,
-            "decoder": decode_rows,
+            "dialect": ROWS,
             "read_body": read_body,
             "content_type": "application/json",
             "content_encoding": "",
             "accept": "*/*",
+            "accept_encoding": "",
+            "inference_header_length": "",
             "deadline": Deadline.after(seconds),
         }
         return Call(model_name=model_name, **(given | changes))

@@ -11,14 +11,14 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from ..errors import BodyTooLarge, BodyTooSlow, MalformedBody, QuotaExceeded, Refusal
-from ..inference.call import Call, Decoder, Visit
+from ..inference.call import Call, Visit
 from ..inference.deadline import Deadline
 from ..inference.services import Services
 from ..inference.spine import predict
 from ..quota.headers import ratelimit_headers
 from ..telemetry.logs import log_access
 from ..telemetry.request_ids import current_request_id, request_id_from
-from ..wire.question import Answer
+from ..wire.question import Answer, Dialect
 from .addresses import Addresses
 from .problems import http_answer, refusal_answer
 
@@ -55,7 +55,7 @@ class Door:
         g.visit = visit
         return visit
 
-    def predict(self, decoder: Decoder, name: str, version: str | None) -> Response:
+    def predict(self, dialect: Dialect, name: str, version: str | None) -> Response:
         """Walk the current request down the spine."""
         call = Call(
             authorization=request.headers.get("Authorization"),
@@ -63,11 +63,13 @@ class Door:
             request_id=g.request_id,
             model_name=name,
             version=version,
-            decoder=decoder,
+            dialect=dialect,
             read_body=read_body,
             content_type=request.headers.get("Content-Type", ""),
             content_encoding=request.headers.get("Content-Encoding", ""),
             accept=request.headers.get("Accept", ""),
+            accept_encoding=request.headers.get("Accept-Encoding", ""),
+            inference_header_length=request.headers.get("Inference-Header-Content-Length", ""),
             deadline=Deadline.after(self._deadline_seconds),
         )
         g.visit = call

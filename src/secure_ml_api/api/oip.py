@@ -11,7 +11,7 @@ from ..models.model import Model
 from ..models.registry import Registry
 from ..tensors import TensorSpec
 from ..wire.json_answer import json_answer
-from ..wire.oip import decode_oip
+from ..wire.oip import OIP
 from .door import Door, read_body, response_of
 
 EXTENSIONS: tuple[str, ...] = ()
@@ -43,11 +43,11 @@ def oip_routes(door: Door, registry: Registry) -> Blueprint:
 
     @routes.post("/models/<model:name>/infer")
     def infer(name: str) -> Response:
-        return door.predict(decode_oip, name, None)
+        return door.predict(OIP, name, None)
 
     @routes.post("/models/<model:name>/versions/<model:version>/infer")
     def infer_version(name: str, version: str) -> Response:
-        return door.predict(decode_oip, name, version)
+        return door.predict(OIP, name, version)
 
     @routes.post("/repository/index")
     def repository_index() -> Response:

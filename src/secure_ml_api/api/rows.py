@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from ..wire.rows import decode_rows
+from ..wire.rows import ROWS
 from .door import Door
 
 
@@ -14,10 +14,10 @@ def rows_routes(door: Door) -> Blueprint:
 
     @routes.post("/<model:name>/predict")
     def predict(name: str) -> Response:
-        return door.predict(decode_rows, name, None)
+        return door.predict(ROWS, name, None)
 
     @routes.post("/<model:name>/versions/<model:version>/predict")
     def predict_version(name: str, version: str) -> Response:
-        return door.predict(decode_rows, name, version)
+        return door.predict(ROWS, name, version)
 
     return routes

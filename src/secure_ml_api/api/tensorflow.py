@@ -10,7 +10,7 @@ from ..models.model import Model
 from ..models.registry import Registry
 from ..tensors import Datatype, TensorSpec
 from ..wire.json_answer import json_answer
-from ..wire.tfserving import SIGNATURE_NAME, decode_tensorflow
+from ..wire.tfserving import SIGNATURE_NAME, TENSORFLOW
 from .door import Door, response_of
 
 # The names of tensorflow/core/framework/types.proto.
@@ -37,11 +37,11 @@ def tensorflow_routes(door: Door, registry: Registry) -> Blueprint:
 
     @routes.post("/<model:name>:predict")
     def predict(name: str) -> Response:
-        return door.predict(decode_tensorflow, name, None)
+        return door.predict(TENSORFLOW, name, None)
 
     @routes.post("/<model:name>/versions/<model:version>:predict")
     def predict_version(name: str, version: str) -> Response:
-        return door.predict(decode_tensorflow, name, version)
+        return door.predict(TENSORFLOW, name, version)
 
     @routes.get("/<model:name>")
     def status(name: str) -> Response:

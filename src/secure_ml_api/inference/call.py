@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..tensors import Signature, Tensors
-from ..wire.question import Answer, Question
+from ..tensors import Tensors
+from ..wire.question import Answer, Dialect, Question
 from .deadline import Deadline
 
 if TYPE_CHECKING:
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ..models.model import Model
     from ..quota.in_flight import Lease
     from ..quota.limiter import Standing
-
-# (body, signature, most rows) → question
-Decoder = Callable[[bytes, Signature, int], Question]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,11 +42,13 @@ class Call(Visit):
 
     model_name: str
     version: str | None
-    decoder: Decoder
+    dialect: Dialect
     read_body: Callable[[], bytes]
     content_type: str
     content_encoding: str
     accept: str
+    accept_encoding: str
+    inference_header_length: str
     deadline: Deadline
 
     model: Model = field(init=False)

@@ -16,8 +16,7 @@ from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
 from ..tensors import Tensors
 from ..wire.compression import decompressed
-from ..wire.negotiation import check_accept, check_content_type
-from ..wire.question import Answer
+from ..wire.question import Answer, Payload
 from .call import Call, Visit
 from .outcomes import failure, outcomes
 from .services import Services
@@ -88,10 +87,10 @@ def resolve(call: Call, services: Services) -> None:
 
 def decode(call: Call, services: Services) -> None:
     """Body → tensors that fit the model's signature."""
-    check_accept(call.accept)
-    check_content_type(call.content_type)
+    call.dialect.check(call.content_type, call.accept)
     body = decompressed(call.read_body(), call.content_encoding, services.body_limit_bytes)
-    call.question = call.decoder(body, call.model.signature, services.max_rows)
+    payload = Payload(body, call.content_type, call.accept, call.inference_header_length)
+    call.question = call.dialect.decode(payload, call.model.signature, services.max_rows)
     call.deadline = call.deadline.sooner(call.question.timeout_seconds)
 
 

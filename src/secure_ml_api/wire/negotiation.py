@@ -8,7 +8,26 @@ from werkzeug.http import parse_accept_header, parse_options_header
 from ..errors import NotAcceptable, UnsupportedContent
 from .question import JSON
 
+FORM = "application/x-www-form-urlencoded"
 _ANYTHING = frozenset({"", "*/*", JSON})
+
+
+def check_json(content_type: str, accept: str) -> None:
+    """Raise UnsupportedContent or NotAcceptable unless JSON goes in and JSON comes out."""
+    check_content_type(content_type)
+    check_accept(accept)
+
+
+def check_json_or_form(content_type: str, accept: str) -> None:
+    """As ``check_json``, for bodies that are JSON whether or not curl declared them as the form that it sends."""
+    if content_type != FORM:
+        check_content_type(content_type)
+    check_accept(accept)
+
+
+def check_answer(_: str, accept: str) -> None:
+    """Raise NotAcceptable when the caller takes no JSON; what is sent is told by other means than its type."""
+    check_accept(accept)
 
 
 def check_content_type(content_type: str) -> None:

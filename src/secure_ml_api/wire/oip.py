@@ -13,7 +13,8 @@ from ..tensors import Column, Signature, Tensors, TensorSpec
 from .envelopes import InferOutput, InferRequest, InferTensor, read_envelope
 from .json_answer import json_answer
 from .json_text import parts_of, read_json
-from .question import Answer
+from .negotiation import check_answer
+from .question import Answer, Dialect, Payload
 from .rows import check_row_count
 from .tensor_inputs import fit_tensors, join_columns, other_inputs
 from .tensor_reader import Array, read_tensor
@@ -39,9 +40,9 @@ class OipQuestion:
         return json_answer(payload)
 
 
-def decode_oip(body: bytes, signature: Signature, max_rows: int) -> OipQuestion:
+def decode_oip(payload: Payload, signature: Signature, max_rows: int) -> OipQuestion:
     """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    request = read_envelope(InferRequest, read_json(body, parts_of(signature, max_rows)))
+    request = read_envelope(InferRequest, read_json(payload.body, parts_of(signature, max_rows)))
     _check_names([tensor.name for tensor in request.inputs], signature)
     columns = {column.name: column for column in signature.columns}
     given = {tensor.name: _input(tensor, columns) for tensor in request.inputs}
@@ -107,3 +108,6 @@ def _output(spec: TensorSpec, tensor: Array) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "data": np.ascontiguousarray(tensor).reshape(-1),
     }
+
+
+OIP = Dialect(check_answer, decode_oip)

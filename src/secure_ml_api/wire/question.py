@@ -1,13 +1,26 @@
-"""The two ends of every protocol: what a request asks, and the bytes that answer it."""
+"""The two ends of every protocol: what came and what it asks, and the bytes that answer it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ..tensors import Tensors
+from ..tensors import Signature, Tensors
 
 JSON = "application/json"
+
+
+class Payload(NamedTuple):
+    """What came: the body, decompressed, and the headers that say how to read it and how to answer; "" when absent.
+
+    A tuple because one is made for every request, and a frozen dataclass takes four times as long to make.
+    """
+
+    body: bytes
+    content_type: str = ""
+    accept: str = ""
+    inference_header_length: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +59,16 @@ class Question(Protocol):
     def answer(self, outputs: Tensors, model: str, version: str) -> Answer:
         """The answer's bytes for ``outputs``, which hold at least the ``wanted`` tensors."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One way to ask for predictions.
+
+    ``check`` takes the Content-Type and the Accept header and raises UnsupportedContent or NotAcceptable; it is asked
+    before a body is read. ``decode`` takes a payload whose headers passed, the model's signature and the most rows
+    that the server takes at once; it raises MalformedBody, BodyTooLarge or SignatureMismatch.
+    """
+
+    check: Callable[[str, str], None]
+    decode: Callable[[Payload, Signature, int], Question]

@@ -14,7 +14,8 @@ from ..tensors import Signature, Tensors
 from .envelopes import Extra, RowsRequest, read_envelope
 from .json_answer import json_answer, scalar
 from .json_text import parts_of, read_json
-from .question import Answer
+from .negotiation import check_json
+from .question import Answer, Dialect, Payload
 from .row_reader import row_reader
 
 # What a batch may ask for beside its predictions, by task, and the model output that each is made from.
@@ -50,9 +51,9 @@ class RowsQuestion:
         return json_answer(payload)
 
 
-def decode_rows(body: bytes, signature: Signature, max_rows: int) -> RowsQuestion:
+def decode_rows(payload: Payload, signature: Signature, max_rows: int) -> RowsQuestion:
     """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    envelope = read_envelope(RowsRequest, read_json(body, parts_of(signature, max_rows)))
+    envelope = read_envelope(RowsRequest, read_json(payload.body, parts_of(signature, max_rows)))
     if (envelope.features is None) == (envelope.instances is None):
         raise SignatureMismatch("send either features, for one row, or instances, for a list of rows")
     single = envelope.instances is None
@@ -145,3 +146,6 @@ def _batch_extra(extra: Extra, signature: Signature, outputs: Tensors) -> Any:
             return np.ascontiguousarray(outputs["probabilities"])
         case "scores":
             return np.ascontiguousarray(outputs["score"])
+
+
+ROWS = Dialect(check_json, decode_rows)

@@ -15,7 +15,8 @@ from ..tensors import Signature, Tensors, TensorSpec
 from .envelopes import TensorFlowRequest, read_envelope
 from .json_answer import json_answer, plain
 from .json_text import parts_of, read_json
-from .question import Answer
+from .negotiation import check_json_or_form
+from .question import Answer, Dialect, Payload
 from .rows import check_row_count
 from .tensor_inputs import fit_tensors, other_inputs
 from .tensor_reader import Array, read_tensor
@@ -45,9 +46,9 @@ class TensorFlowQuestion:
         return json_answer({"predictions": rows})
 
 
-def decode_tensorflow(body: bytes, signature: Signature, max_rows: int) -> TensorFlowQuestion:
+def decode_tensorflow(payload: Payload, signature: Signature, max_rows: int) -> TensorFlowQuestion:
     """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    request = read_envelope(TensorFlowRequest, read_json(body, parts_of(signature, max_rows)))
+    request = read_envelope(TensorFlowRequest, read_json(payload.body, parts_of(signature, max_rows)))
     if request.signature_name not in {None, "", SIGNATURE_NAME}:
         raise SignatureMismatch(
             f"the model has one signature, {SIGNATURE_NAME}", [Misfit("unknown", feature="signature_name")]
@@ -104,3 +105,6 @@ def _text(value: Any) -> Any:
         return base64.b64decode(value["b64"], validate=True).decode("utf-8")
     except (KeyError, TypeError, ValueError, binascii.Error):
         raise SignatureMismatch('a binary value is {"b64": "…"} and holds UTF-8 text') from None
+
+
+TENSORFLOW = Dialect(check_json_or_form, decode_tensorflow)

@@ -32,7 +32,7 @@ from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.spine import GUARD, STEPS, predict
 from secure_ml_api.quota.limiter import Charge
-from secure_ml_api.wire.oip import decode_oip
+from secure_ml_api.wire.oip import OIP
 from support.spine import CALLER, Rooms
 
 # What every call that is let in has cost by the end of the guard.
@@ -266,7 +266,7 @@ def test_the_callers_own_time_out_shortens_the_deadline_and_never_lengthens_it(r
     tensor = {"name": "input", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}
     for microseconds, sooner in ((1_000_000, True), (3_600_000_000, False), (2**64 - 1, False)):
         body = json.dumps({"inputs": [tensor], "parameters": {"timeout": microseconds}}).encode()
-        call = rooms.call(body, decoder=decode_oip, seconds=60.0)
+        call = rooms.call(body, dialect=OIP, seconds=60.0)
         before = call.deadline
         predict(call, rooms.services())
         assert (call.deadline.at < before.at) is sooner

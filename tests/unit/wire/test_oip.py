@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from secure_ml_api.errors import MalformedBody, Refusal
 from secure_ml_api.tensors import NUMPY_DTYPES, Column, Signature
 from secure_ml_api.wire.oip import OipQuestion, decode_oip
+from secure_ml_api.wire.question import Payload
 from support.signatures import (
     ALL,
     COUNTS,
@@ -63,7 +64,7 @@ def tensor(name: str, shape: list[int], datatype: str, data: Any) -> dict[str, A
 
 
 def decode(inputs: list[dict[str, Any]], signature: Signature = IRIS, max_rows: int = 1000, **more: Any) -> OipQuestion:
-    return decode_oip(json.dumps({"inputs": inputs, **more}).encode(), signature, max_rows)
+    return decode_oip(Payload(json.dumps({"inputs": inputs, **more}).encode()), signature, max_rows)
 
 
 def iris(shape: list[int], data: Any, **more: Any) -> OipQuestion:
@@ -72,7 +73,7 @@ def iris(shape: list[int], data: Any, **more: Any) -> OipQuestion:
 
 @given(st.binary(max_size=60) | _BODIES.map(lambda body: json.dumps(body).encode()), st.sampled_from(ALL))
 def test_any_body_is_a_question_or_a_refusal_that_repeats_nothing(body: bytes, signature: Signature) -> None:
-    question = read_or_refused(lambda: decode_oip(body, signature, 4))
+    question = read_or_refused(lambda: decode_oip(Payload(body), signature, 4))
     if isinstance(question, Refusal):
         assert "secret" not in words(question)
     else:
@@ -152,14 +153,14 @@ def test_an_element_of_another_type_is_named_by_row(value: Any) -> None:
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "1e39", "9" * 400, "9" * 4000])
 def test_a_number_past_its_datatype_does_not_fit(text: str) -> None:
     body = _WITH_AN_ELEMENT.replace("…", text)
-    mismatch(lambda: decode_oip(body.encode(), IRIS, 10))
+    mismatch(lambda: decode_oip(Payload(body.encode()), IRIS, 10))
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "9" * 5000])
 def test_what_json_cannot_say_is_malformed(text: str) -> None:
     body = _WITH_AN_ELEMENT.replace("…", text)
     with pytest.raises(MalformedBody):
-        decode_oip(body.encode(), IRIS, 10)
+        decode_oip(Payload(body.encode()), IRIS, 10)
 
 
 @pytest.mark.parametrize("datatype", ["FP64", "INT32", "BYTES", "FP16", "BOOL"])

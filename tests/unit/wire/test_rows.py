@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from secure_ml_api.errors import MalformedBody, Misfit, Refusal
 from secure_ml_api.tensors import Column, Signature
 from secure_ml_api.wire import row_reader as row_reader_module
+from secure_ml_api.wire.question import Payload
 from secure_ml_api.wire.rows import RowsQuestion, decode_rows, label_words
 from support.signatures import (
     ALL,
@@ -42,12 +43,12 @@ _BODIES = st.dictionaries(st.sampled_from(["features", "instances", "outputs", "
 
 
 def decode(body: object, signature: Signature = IRIS, max_rows: int = 1000) -> RowsQuestion:
-    return decode_rows(json.dumps(body).encode(), signature, max_rows)
+    return decode_rows(Payload(json.dumps(body).encode()), signature, max_rows)
 
 
 @given(st.binary(max_size=100) | _BODIES.map(lambda body: json.dumps(body).encode()), st.sampled_from(ALL))
 def test_any_body_is_a_question_or_a_refusal_that_repeats_nothing(body: bytes, signature: Signature) -> None:
-    question = read_or_refused(lambda: decode_rows(body, signature, 4))
+    question = read_or_refused(lambda: decode_rows(Payload(body), signature, 4))
     if isinstance(question, Refusal):
         assert "secret" not in words(question)
     else:
@@ -146,13 +147,13 @@ def test_only_a_number_is_a_number(value: object) -> None:
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "1e39", "3.5e38", "9" * 400, "-" + "9" * 4000])
 def test_a_number_past_the_models_type_is_a_misfit(text: str) -> None:
     body = f'{{"features": [1, 1, {text}, 1]}}'.encode()
-    assert places(mismatch(lambda: decode_rows(body, IRIS, 10))) == [(0, "petal length")]
+    assert places(mismatch(lambda: decode_rows(Payload(body), IRIS, 10))) == [(0, "petal length")]
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "9" * 5000])
 def test_what_json_cannot_say_is_malformed(text: str) -> None:
     with pytest.raises(MalformedBody):
-        decode_rows(f'{{"features": [1, 1, {text}, 1]}}'.encode(), IRIS, 10)
+        decode_rows(Payload(f'{{"features": [1, 1, {text}, 1]}}'.encode()), IRIS, 10)
 
 
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400, 1.0, 1.5, True, "1", None])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from secure_ml_api.tensors import Signature, Tensors
+from secure_ml_api.wire.question import Payload
 from secure_ml_api.wire.rows import decode_rows
 from support.signatures import COUNTS, IRIS, ONE, TEXT
 
@@ -21,7 +22,7 @@ VALUES: Tensors = {"value": np.array([0.1, 2.0], dtype=np.float32)}
 
 
 def answered(body: object, signature: Signature, outputs: Tensors) -> Any:
-    question = decode_rows(json.dumps(body).encode(), signature, 10)
+    question = decode_rows(Payload(json.dumps(body).encode()), signature, 10)
     given = {name: outputs[name] for name in question.wanted}
     answer = question.answer(given, "name", "7")
     assert (answer.status, answer.content_type) == (200, "application/json")
@@ -74,7 +75,7 @@ def test_a_batch_is_answered_with_what_it_asks_for(
 
 
 def test_a_model_without_probabilities_is_not_asked_for_them() -> None:
-    assert decode_rows(b'{"features": ["hello"]}', TEXT, 10).wanted == ("label",)
+    assert decode_rows(Payload(b'{"features": ["hello"]}'), TEXT, 10).wanted == ("label",)
 
 
 def test_arrays_of_any_layout_are_written() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from secure_ml_api.errors import Refusal
 from secure_ml_api.tensors import Signature
+from secure_ml_api.wire.question import Payload
 from secure_ml_api.wire.tfserving import TensorFlowQuestion, decode_tensorflow
 from support.signatures import (
     ALL,
@@ -41,12 +42,12 @@ _BODIES = st.dictionaries(st.sampled_from(["instances", "inputs", "signature_nam
 
 
 def decode(body: object, signature: Signature = IRIS, max_rows: int = 1000) -> TensorFlowQuestion:
-    return decode_tensorflow(json.dumps(body).encode(), signature, max_rows)
+    return decode_tensorflow(Payload(json.dumps(body).encode()), signature, max_rows)
 
 
 @given(st.binary(max_size=60) | _BODIES.map(lambda body: json.dumps(body).encode()), st.sampled_from(ALL))
 def test_any_body_is_a_question_or_a_refusal_that_repeats_nothing(body: bytes, signature: Signature) -> None:
-    question = read_or_refused(lambda: decode_tensorflow(body, signature, 4))
+    question = read_or_refused(lambda: decode_tensorflow(Payload(body), signature, 4))
     if isinstance(question, Refusal):
         assert "secret" not in words(question)
     else:

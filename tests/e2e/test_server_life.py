@@ -147,6 +147,16 @@ def test_half_sent_request_at_sigterm_gets_an_answer(home: Path) -> None:
         assert server.stop() == 0
 
 
+def test_worker_that_has_answered_its_share_is_replaced_without_losing_a_request(home: Path) -> None:
+    environ = {"SECURE_ML_API_SERVER__MAX_REQUESTS": "200"}
+    with RunningServer(home, "--workers", "1", command=STAND_IN, environ=environ) as server:
+        before = server.worker_pids()
+        with Load(server, callers=4) as load:
+            wait_until(lambda: not before & server.worker_pids(), what="the replacement")
+        assert set(load.outcomes) == {"200"}
+        assert server.metric("secure_ml_api_requests_total", route="sleep") == load.outcomes["200"]
+
+
 def test_killed_worker_is_replaced_while_its_siblings_answer(home: Path) -> None:
     with RunningServer(home, "--workers", "2", command=STAND_IN) as server:
         begun = time.monotonic()

@@ -75,18 +75,21 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
 
     def keep(self) -> None:
         """The renewed application serves; let go of the one before."""
-        self._previous = None
+        if self._previous is not None:
+            self._previous = None
+            _tidy()
 
     def revert(self) -> None:
         """Go back to what served before ``renew``, as no worker could start with what it made."""
         if self._previous is None:
             return
         self.settings, self.cfg, self._app, self.callable = self._previous
-        self._previous = None
+        self.keep()
         configure_logging(self.settings.telemetry)
         logger.error("reload refused, the old configuration keeps serving: no worker could start with the new one")
 
     def start_worker(self, slot: int) -> None:
+        self.keep()  # a worker needs no way back
         self._program.start_worker(self._app, slot)
 
     def begin_drain(self) -> None:
@@ -124,9 +127,15 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
 
     def _built(self, settings: Settings) -> tuple[Any, MetricsDoor]:
         app = self._program.create(settings)
-        gc.collect()
-        gc.freeze()  # the collector of a worker then leaves the pages alone that it shares with the master
+        _tidy()
         return app, MetricsDoor(app, settings.server.metrics_port, partial(self._program.exposition, app))
+
+
+def _tidy() -> None:
+    """Collect what is garbage, then keep the collector of the workers off the pages that they share with the master."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def serve(

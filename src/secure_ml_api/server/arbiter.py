@@ -47,7 +47,11 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         serving = sorted(set(self.WORKERS) - self._retiring, key=lambda pid: self.WORKERS[pid].age)
         for _ in range(self.num_workers - len(serving)):
             self.spawn_worker()
-        for pid in serving[: max(0, len(serving) - self.num_workers)]:
+        leaving = serving[: max(0, len(serving) - self.num_workers)]
+        weary = [pid for pid in serving if self.app.board.asks_for_relief(self.WORKERS[pid].slot)]
+        if weary and self._all_serve({self.spawn_worker() for _ in weary}):
+            leaving += weary
+        for pid in leaving:
             self._retire(pid)
 
     def stop(self, graceful: bool = True) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 
 MAX_SLOTS = 2048
+_SERVING, _WEARY, _LEAVING = 1, 2, 3
 _STOPPING = MAX_SLOTS
 _HAS_SERVED = MAX_SLOTS + 1
 
@@ -32,7 +33,19 @@ class Board:
         self._memory[slot] = 0
 
     def mark_serving(self, slot: int) -> None:
-        self._memory[slot] = self._memory[_HAS_SERVED] = 1
+        self._memory[slot] = self._memory[_HAS_SERVED] = _SERVING
 
     def is_serving(self, slot: int) -> bool:
-        return self._memory[slot] == 1
+        return self._memory[slot] != 0
+
+    def ask_for_relief(self, slot: int) -> None:
+        """The worker has answered its share: it serves until another one does."""
+        self._memory[slot] = _WEARY
+
+    def stop_listening(self, slot: int) -> bool:
+        """The worker takes no more connections; whether it was the last one that did."""
+        self._memory[slot] = _LEAVING
+        return not any(state in (_SERVING, _WEARY) for state in self._memory[:MAX_SLOTS])
+
+    def asks_for_relief(self, slot: int) -> bool:
+        return self._memory[slot] == _WEARY

@@ -22,6 +22,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from .config import LAST_WORDS_SECONDS
 from .connection import Connection
 from .exchange import Exchanges
+from .listening import stop_handshakes
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
 
     alive: bool
     nr: int
+    slot: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,9 +70,9 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: Connection) -> bool:
         """In a thread: one request; whether the connection can carry another."""
         self.nr += 1
-        if self.nr >= self.max_requests and self.alive:
-            logger.info("this worker has answered its share and is replaced")
-            self.alive = False
+        if self.nr == self.max_requests:
+            logger.info("this worker has answered its share and asks to be replaced")
+            self.app.board.ask_for_relief(self.slot)
         return self._exchanges.serve(conn)
 
     def accept(self, listener: Any) -> None:
@@ -211,7 +213,10 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
     def _stop_listening(self) -> None:
         """Take the connections that the kernel has made already, as they would be reset, and no others."""
         self.set_accept_enabled(False)
+        was_last = self.app.board.stop_listening(self.slot)
         for listener in self.sockets:
+            if was_last and self.app.board.stopping:
+                stop_handshakes(listener)
             before = -1
             while before != len(self._waiting):
                 before = len(self._waiting)

@@ -57,5 +57,6 @@ def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 — gunicorn'
 
 def child_exit(server: Any, worker: Any) -> None:
     """In the master, after a worker died in whatever way: what it held is free again."""
+    server.app.board.clear(worker.slot)
     slots.forget_slot(worker.slot)
     server.app.drop_slot(worker.slot)

@@ -1,0 +1,128 @@
+"""`doctor` names what is wrong, and only that."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.needs import free_port
+from support.server import RunningServer
+
+
+class Verdict:
+    def __init__(self, home: Path, *arguments: str, **environ: str) -> None:
+        ports = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
+        environment = {f"SECURE_ML_API_SERVER__{key}": value for key, value in {**ports, **environ}.items()}
+        self.finished = subprocess.run(
+            [sys.executable, "-m", "secure_ml_api", "doctor", "--home", str(home), *arguments],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    @property
+    def wrong(self) -> dict[str, str]:
+        answer: dict[str, Any] = json.loads(self.finished.stdout)
+        assert answer["ok"] == (not self.finished.returncode)
+        return {check["name"]: check["detail"] for check in answer["checks"] if not check["ok"]}
+
+
+def test_home_as_init_leaves_it_is_well(home: Path) -> None:
+    assert Verdict(home, "--json").wrong == {}
+
+
+def test_lines_for_people_carry_words(home: Path) -> None:
+    verdict = Verdict(home)
+    lines = verdict.finished.stdout.splitlines()
+    assert len(lines) > 10
+    assert all(line.startswith("✓ ok ") for line in lines)
+
+
+def open_home(home: Path) -> None:
+    home.chmod(0o777)
+
+
+def flip_a_byte(home: Path) -> None:
+    model = next((home / "models" / "iris" / "1").glob("*.onnx"))
+    data = bytearray(model.read_bytes())
+    data[len(data) // 2] ^= 1
+    model.chmod(0o644)
+    model.write_bytes(data)
+
+
+def date_the_future(home: Path) -> None:
+    os.utime(home / "data.db", (4e9, 4e9))
+
+
+def lose_the_database(home: Path) -> None:
+    (home / "data.db").unlink()
+
+
+def forget_the_keys(home: Path) -> None:
+    for key in (home / "keys").iterdir():
+        key.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "names"),
+    [
+        (open_home, {"home"}),
+        (flip_a_byte, {"model iris/1"}),
+        (date_the_future, {"clock"}),
+        (lose_the_database, {"database"}),
+        (forget_the_keys, {"keys", "models"}),
+    ],
+)
+def test_what_is_spoiled_is_named_and_nothing_else(home: Path, spoil: Callable[[Path], None], names: set[str]) -> None:
+    spoil(home)
+    verdict = Verdict(home, "--json")
+    assert set(verdict.wrong) == names
+    assert verdict.finished.returncode == 1
+    assert verdict.finished.stderr.count("\n") == 1
+
+
+def test_private_key_that_others_may_read_is_named_with_the_remedy(home: Path) -> None:
+    for key in (home / "keys").iterdir():
+        key.chmod(0o644)
+    assert "chmod 600" in Verdict(home, "--json").wrong["keys"]
+
+
+def test_unknown_setting_is_named(home: Path) -> None:
+    (home / "config.toml").write_text("[tokens]\nlifetime = 3\n")
+    assert "tokens.lifetime" in Verdict(home, "--json").wrong["configuration"]
+
+
+def test_taken_port_is_named(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert port in Verdict(home, "--json", METRICS_PORT=port).wrong["metrics port"]
+
+
+def test_ports_of_the_running_server_of_this_home_are_well(home: Path) -> None:
+    with RunningServer(home, "--workers", "1") as server:
+        ports = {"PORT": str(server.port), "METRICS_PORT": str(server.metrics_port)}
+        assert Verdict(home, "--json", **ports).wrong == {}
+
+
+def test_missing_home_is_not_made(tmp_path: Path) -> None:
+    assert "home" in Verdict(tmp_path / "none", "--json").wrong
+    assert not (tmp_path / "none").exists()
+
+
+def test_settings_are_listed_with_their_meaning_and_without_passwords(home: Path) -> None:
+    (home / "config.toml").write_text('[database]\nurl = "postgresql+psycopg://api:hunter2@db/api"\n')
+    verdict = Verdict(home, "--settings", "--json")
+    rows = {row["key"]: row for row in json.loads(verdict.finished.stdout)}
+    assert rows["tokens.lifetime_seconds"]["default"] == 900
+    assert all(row["meaning"] for row in rows.values())
+    assert rows["database.url"]["value"] == "postgresql+psycopg://api:***@db/api"

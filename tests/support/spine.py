@@ -42,7 +42,8 @@ class FakeAuthenticator:
     principal: Principal = CALLER
     refusal: Refusal | None = None
 
-    def authenticate(self, authorization: str | None) -> Principal:
+    def authenticate(self, authorization: str | None, ask_first: Callable[[], object] = lambda: None) -> Principal:
+        ask_first()
         self.asked.append("authenticate")
         if self.refusal is not None:
             raise self.refusal

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..errors import OperatorError, StorageUnavailable, TokenRefused
 from .claims import Claims
-from .compact import bearer_token
+from .compact import bearer_token, read_unverified
 from .jwt_extended import Adapter
 from .keys import KeyRing
 from .outside import OutsideIssuers
@@ -17,6 +17,7 @@ from .principal import Principal
 from .revocations import Revocations
 from .standing import StandingBook
 from .trust import Trust
+from .verified_tokens import VerifiedTokens
 
 log = logging.getLogger(__name__)
 
@@ -44,20 +45,33 @@ class Authenticator:
         self._book = book
         self._revocations = revocations
         self._now = now
+        self._verified = VerifiedTokens(trust.verifying_key, now=now)
         self._pruned_at = now()
         self._complaints: dict[str, str] = {}
         adapter.consult(self.standing)
 
-    def authenticate(self, authorization: str | None) -> Principal:
-        """The principal of a request; raises TokenMissing, TokenRefused, or StorageUnavailable when none can tell."""
-        return self.standing(self.verify(bearer_token(authorization)))
+    def authenticate(self, authorization: str | None, ask_first: Callable[[], object] = lambda: None) -> Principal:
+        """The principal of a request; raises TokenMissing, TokenRefused, or StorageUnavailable when none can tell.
+
+        ``ask_first`` is called before a signature has to be checked, and may raise to prevent it.
+        """
+        token = bearer_token(authorization)
+        claims = self._verified.find(token)
+        if claims is None:
+            ask_first()
+            claims = self.verify(token)
+        return self.standing(claims)
 
     def verify(self, token: str) -> Claims:
         """What ``token`` says, its signature and claims checked; the same for the whole life of the token and its key.
 
         Raises TokenRefused. Not an answer by itself: ``standing`` comes after it, every time.
         """
-        return self._adapter.verify(token)
+        said = read_unverified(token)
+        key = self._trust.verifying_key(said.issuer, said.kid)
+        claims = self._adapter.verify(token)
+        self._verified.keep(token, said.kid, claims, key)
+        return claims
 
     def standing(self, claims: Claims) -> Principal:
         """The principal as it stands this instant: not revoked, enabled, with the scopes that it holds now.
@@ -105,6 +119,7 @@ class Authenticator:
         self._attempt("keys", self._reload_keys)
         self._attempt("state", self._mend)
         self._attempt("database", self._book.catch_up)
+        self._verified.forget_ended()
         if self._now() - self._pruned_at > _PRUNE_SECONDS:
             self._pruned_at = self._now()
             self._attempt("revocations", self._prune)

@@ -26,11 +26,10 @@ log = logging.getLogger(__name__)
 
 def authenticate(visit: Visit, services: Services) -> None:
     """Token → principal. An address that keeps sending bad tokens is refused before any cryptography."""
-    guesses = (Charge("failed-authentications", services.quotas.failed_authentications, 1),)
-    subject = address_subject(visit.address)
-    services.limiter.peek(subject, guesses)
     try:
-        visit.principal = services.authenticator.authenticate(visit.authorization)
+        visit.principal = services.authenticator.authenticate(
+            visit.authorization, lambda: services.limiter.peek(*_guesses(visit, services))
+        )
     except (TokenMissing, TokenRefused) as refusal:
         cause = refusal.cause if isinstance(refusal, TokenRefused) else refusal.reason
         services.metrics.auth_failed(cause)
@@ -42,8 +41,13 @@ def authenticate(visit: Visit, services: Services) -> None:
             request_id=visit.request_id,
             cause=cause,
         )
-        services.limiter.charge(subject, guesses)
+        services.limiter.charge(*_guesses(visit, services))
         raise
+
+
+def _guesses(visit: Visit, services: Services) -> tuple[str, tuple[Charge, ...]]:
+    charges = (Charge("failed-authentications", services.quotas.failed_authentications, 1),)
+    return address_subject(visit.address), charges
 
 
 def limit(visit: Visit, services: Services) -> None:

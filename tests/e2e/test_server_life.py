@@ -167,10 +167,8 @@ def test_killed_worker_is_replaced_while_its_siblings_answer(home: Path) -> None
 
 
 def test_lost_run_directory_does_not_stop_the_server_from_reloading(home: Path) -> None:
-    import shutil
-
     with RunningServer(home, "--workers", "2", command=STAND_IN) as server:
-        shutil.rmtree(home / "run")
+        server.lose_run_directory()
         assert server.get("/version").status == 200
         assert server.metric("secure_ml_api_model_info") >= 0
         server.reload()

@@ -65,10 +65,8 @@ def test_log_of_a_whole_life_is_json_and_holds_no_credential(server: RunningServ
 
 
 def test_lost_run_directory_is_noticed_and_predictions_go_on(server: RunningServer, client: ClientSecret) -> None:
-    import shutil
-
     token = server.token(client)
-    shutil.rmtree(server.home / "run")
+    server.lose_run_directory()
     predict(server, token, 20)
     wait_until((server.home / "run" / "metrics" / "counter_0.db").exists, 5, "new metrics files")
     before = server.metric("secure_ml_api_rows_total", model="iris")

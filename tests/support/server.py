@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,12 @@ class RunningServer:
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: self._has_successor(victim, before), what="the replacement of a killed worker")
         return victim
+
+    def lose_run_directory(self) -> None:
+        """Delete ``run/``, at one stroke, as workers that notice a loss make it anew."""
+        lost = self.home / "lost"
+        (self.home / "run").rename(lost)
+        shutil.rmtree(lost)
 
     def reload(self) -> None:
         """SIGHUP, and wait until the server says that it has taken over or refused the new configuration."""

@@ -33,7 +33,7 @@ def command() -> None:
     "--sample",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Rows to prove the package on: CSV with the feature names in its first row, or Parquet.",
+    help="Rows to prove the package on, kept in it: CSV with the feature names in its first row, or Parquet.",
 )
 @click.option("--target", help="Column of the sample that is the answer and not a feature.")
 @click.option("--trust-pickle", is_flag=True, help="Read a pickle or joblib file too, in a process of its own.")
@@ -171,6 +171,7 @@ def rollback(name: str, home: Path, as_json: bool) -> None:
 
 def _change(home: Path, event: str, name: str, version: str | None, change: Callable[[Store], Any]) -> Any:
     """Make ``change`` to the store of ``home``, and write it to the audit trail with how it ended."""
+    from ..errors import HomeError
     from ..models.store import Store
     from .stores import opened, operator
 
@@ -179,6 +180,9 @@ def _change(home: Path, event: str, name: str, version: str | None, change: Call
         outcome = "ok"
         try:
             return change(Store.of(settings))
+        except OSError as error:
+            outcome = type(error).__name__
+            raise HomeError(f"{error.filename or settings.models_directory}: {error.strerror}") from None
         except Exception as error:
             outcome = type(error).__name__
             raise

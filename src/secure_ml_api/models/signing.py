@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -33,7 +34,6 @@ def create_signing_key(keys_directory: Path) -> bool:
         return False
     if public.exists() or public.is_symlink():
         raise KeyFileError(f"{public} has no {PRIVATE_KEY_FILE} beside it; restore that, or remove it and pack again")
-    keys_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = Ed25519PrivateKey.generate()
     no_password = serialization.NoEncryption()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password)
@@ -88,19 +88,25 @@ def _public_pem(key: Ed25519PrivateKey) -> bytes:
 
 def _write_new(path: Path, data: bytes, mode: int) -> bool:
     """Create ``path`` whole or not at all; False when it exists already."""
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be made: {error.strerror}") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         # A link, unlike a rename, fails when the name is taken, so two processes cannot both make the key.
         os.link(staged, path)
     except FileExistsError:
         return False
+    except OSError as error:
+        raise KeyFileError(f"{path} cannot be made: {error.strerror}") from None
     finally:
-        staged.unlink()
+        Path(staged).unlink()
     return True
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import PackageRefused
+from ..errors import HomeError, PackageRefused
 from ..settings import Settings
 from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
 from .manifest import Manifest
@@ -114,6 +114,8 @@ def _directories(path: Path) -> list[str]:
             return sorted(entry.name for entry in entries if is_plain(entry.name) and _looks_like_directory(entry))
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise HomeError(f"{path} cannot be read ({error.strerror}); give the user who serves access to it") from None
 
 
 def _looks_like_directory(entry: os.DirEntry[str]) -> bool:

@@ -83,9 +83,7 @@ def describe(
                 continue
             low, high = options.bounds.get(name, (None, None))
             allow_missing = name in missing
-            columns.append(
-                Column(name=name, datatype=datatype, minimum=low, maximum=high, allow_missing=allow_missing)
-            )
+            columns.append(Column(name=name, datatype=datatype, minimum=low, maximum=high, allow_missing=allow_missing))
         return Signature(
             task=trained.task,
             columns=tuple(columns),

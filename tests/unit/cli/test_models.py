@@ -1,0 +1,223 @@
+"""The commands of ``models``: what they change, what they say, how they exit."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sqlalchemy import select
+
+from secure_ml_api.audit.trail import AuditTrail
+from secure_ml_api.cli import main
+from secure_ml_api.cli.init import prepare
+from secure_ml_api.database.engine import Database
+from secure_ml_api.database.tables import audit
+from secure_ml_api.models.store import Store
+from secure_ml_api.settings import read_settings
+from support.packages import publish
+from support.training import customers, pipeline
+
+
+class Terminal:
+    """Runs commands in this process on one home, as the console script does."""
+
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home, self._capsys, self._monkeypatch = home, capsys, monkeypatch
+        self.store = Store.of(read_settings(home, {}))
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit status, stdout and stderr of ``secure-ml-api models ARGUMENTS``."""
+        self._monkeypatch.setattr(sys, "argv", ["secure-ml-api", "models", *arguments, "--home", str(self.home)])
+        self._capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        captured = self._capsys.readouterr()
+        return status, captured.out, captured.err
+
+    def json(self, *arguments: str) -> Any:
+        status, out, err = self.run(*arguments, "--json")
+        assert (status, err) == (0, "")
+        return json.loads(out)
+
+    def refusal(self, *arguments: str) -> str:
+        """The one line on stderr of a command that must fail."""
+        status, out, err = self.run(*arguments)
+        assert (status, out) == (1, "")
+        assert err.startswith("secure-ml-api: ")
+        assert err.count("\n") == 1
+        return err
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    home = tmp_path / "home"
+    prepare(read_settings(home, {}), examples=False)
+    return Terminal(home, capsys, monkeypatch)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[str, str]:
+    """A skops file and a CSV sample with the answer in it."""
+    frame, words, _ = customers()
+    skops.io.dump(pipeline(LogisticRegression()).fit(frame, words), tmp_path / "model.skops")
+    frame.assign(answer=words).to_csv(tmp_path / "sample.csv", index=False)
+    return str(tmp_path / "model.skops"), str(tmp_path / "sample.csv")
+
+
+def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
+    terminal: Terminal, trained: tuple[str, str]
+) -> None:
+    source, sample = trained
+    options = ["--sample", sample, "--target", "answer", "--label", "goes=will leave", "--bounds", "age=0:120"]
+    status, out, err = terminal.run("pack", source, "--name", "churn", *options, "--metric", "accuracy=0.9")
+    assert (status, err) == (0, "")
+    assert "packed churn/1 sha256:" in out
+    assert "300 sample and 1000 generated rows" in out
+    manifest = terminal.store.verify("churn", "1").manifest
+    assert manifest.signature.labels == ("will leave", "stays")
+    assert manifest.metrics == {"accuracy": 0.9}
+    shown = terminal.json("show", "churn")
+    assert shown["manifest"]["provenance"]["source"] == "skops"
+    assert [row["serving"] for row in terminal.json("list")] == [True]
+
+
+def test_pack_prints_json_and_nothing_else_when_asked(terminal: Terminal, trained: tuple[str, str]) -> None:
+    source, sample = trained
+    packed = terminal.json("pack", source, "--name", "churn", "--sample", sample, "--target", "answer")
+    assert (packed["name"], packed["version"]) == ("churn", "1")
+    assert packed["manifest"]["parity"]["sample_rows"] == 300
+
+
+def test_a_pickle_needs_consent_and_consent_is_told_what_it_means(terminal: Terminal, tmp_path: Path) -> None:
+    frame, words, _ = customers()
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(pipeline(LogisticRegression()).fit(frame, words)))
+    frame.to_csv(tmp_path / "sample.csv", index=False)
+    arguments = ["pack", str(tmp_path / "model.pkl"), "--name", "churn", "--sample", str(tmp_path / "sample.csv")]
+    assert "--trust-pickle" in terminal.refusal(*arguments)
+    status, out, err = terminal.run(*arguments, "--trust-pickle")
+    assert status == 0
+    assert "runs whatever code is in it" in err
+    assert "packed churn/1" in out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--label", "setosa"],
+        ["--bounds", "age=young:old"],
+        ["--bounds", "age=5"],
+        ["--metric", "accuracy=good"],
+        ["--task", "clustering"],
+    ],
+)
+def test_options_that_cannot_be_read_are_bad_usage(
+    terminal: Terminal, trained: tuple[str, str], options: list[str]
+) -> None:
+    source, sample = trained
+    status, out, err = terminal.run("pack", source, "--name", "churn", "--sample", sample, *options)
+    assert (status, out) == (2, "")
+    assert options[0] in err
+
+
+def test_the_list_names_what_serves_and_what_is_refused(terminal: Terminal) -> None:
+    for version in ("1", "2", "3"):
+        publish(terminal.store, version=version)
+    terminal.store.promote("tiny", "1")
+    (terminal.store.models_directory / "tiny/2/model.onnx").write_bytes(b"other")
+    rows = terminal.json("list")
+    assert [(row["version"], row["verified"], row["serving"]) for row in rows] == [
+        ("1", True, True),
+        ("2", False, False),
+        ("3", True, False),
+    ]
+    _, out, _ = terminal.run("list")
+    assert "tiny/2  REFUSED" in out
+
+
+def test_an_empty_home_lists_nothing_and_says_what_to_do(terminal: Terminal) -> None:
+    assert terminal.json("list") == []
+    assert "models pack" in terminal.run("list")[1]
+
+
+def test_verify_shows_signature_digests_and_parity_again(terminal: Terminal) -> None:
+    publish(terminal.store)
+    [row] = terminal.json("verify")
+    assert (row["verified"], row["rows"], row["largest_differences"]) == (True, 4, {"value": 0.0})
+    assert terminal.json("verify", "tiny", "1") == [row]
+
+
+def test_verify_fails_when_any_package_does_and_still_reports_all(terminal: Terminal) -> None:
+    publish(terminal.store, name="good")
+    publish(terminal.store, name="bad")
+    (terminal.store.models_directory / "bad/1/sample.npz").write_bytes(b"other")
+    status, out, err = terminal.run("verify", "--json")
+    assert status == 1
+    assert {row["name"]: row["verified"] for row in json.loads(out)} == {"bad": False, "good": True}
+    assert "1 of 2 packages refused; bad/1: sample.npz" in err
+
+
+def test_promote_and_rollback_change_what_serves(terminal: Terminal) -> None:
+    publish(terminal.store, version="1")
+    publish(terminal.store, version="2")
+    assert terminal.json("promote", "tiny", "1")["aliases"] == {"production": "1", "previous": "2"}
+    assert terminal.json("rollback", "tiny")["aliases"] == {"production": "2", "previous": "1"}
+    assert "tiny/1 is in production" in terminal.run("rollback", "tiny")[1]
+
+
+def test_remove_deletes_one_version(terminal: Terminal) -> None:
+    publish(terminal.store, version="1")
+    publish(terminal.store, version="2")
+    assert terminal.json("remove", "tiny", "1") == {"removed": {"name": "tiny", "version": "1"}}
+    assert terminal.store.versions("tiny") == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["show", "nothing"], "no such model"),
+        (["show", "tiny", "9"], "no such package"),
+        (["show", "../keys"], "no such model"),
+        (["verify", "nothing"], "no such model"),
+        (["promote", "tiny", "9"], "no such package"),
+        (["rollback", "tiny"], "no previous version"),
+        (["remove", "tiny", "9"], "no such package"),
+        (["remove", "../keys", "1"], "no such package"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why_in_one_line(
+    terminal: Terminal, arguments: list[str], complaint: str
+) -> None:
+    publish(terminal.store)
+    assert complaint in terminal.refusal(*arguments)
+    assert terminal.store.versions("tiny") == ["1"]
+
+
+def test_changes_to_models_are_in_the_audit_trail_refused_ones_too(terminal: Terminal) -> None:
+    publish(terminal.store, version="1")
+    publish(terminal.store, version="2")
+    terminal.run("promote", "tiny", "1")
+    terminal.run("remove", "tiny", "1")
+    database = Database(read_settings(terminal.home, {}).database_url, 2.0)
+    try:
+        assert AuditTrail(database).verify() is None
+        with database.session() as session:
+            rows = session.execute(select(audit.c.event, audit.c.outcome).order_by(audit.c.id)).all()
+    finally:
+        database.close()
+    assert ("model.promote", "ok") in [tuple(row) for row in rows]
+    assert ("model.remove", "PackageRefused") in [tuple(row) for row in rows]
+
+
+def test_a_home_that_was_never_prepared_is_refused_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "init" in Terminal(tmp_path / "nowhere", capsys, monkeypatch).refusal("promote", "tiny", "1")

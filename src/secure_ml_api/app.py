@@ -15,6 +15,7 @@ from .api.documents import Documents, document_routes
 from .api.door import Door
 from .api.guard import install_guard
 from .api.health import health_routes
+from .api.lane import NAME, FastLane
 from .api.limits import install_limits
 from .api.oauth import oauth_routes
 from .api.oip import oip_routes
@@ -23,6 +24,7 @@ from .api.tensorflow import tensorflow_routes
 from .auth.assembly import Doormen, Stores, open_stores, post_doormen
 from .database.migrate import require_migrated
 from .inference.admission import Admission
+from .inference.runner import Runner
 from .inference.services import Services
 from .models.registry import Registry
 from .models.store import Store
@@ -39,7 +41,7 @@ _HOUSEKEEPING_SECONDS = 1.0
 class ModelName(BaseConverter):
     """A model's name or version in an address; whether there is such a one is decided after the caller is known."""
 
-    regex = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+    regex = NAME
 
 
 @dataclass(slots=True)
@@ -50,6 +52,7 @@ class House:
     stores: Stores
     doormen: Doormen
     services: Services
+    lane: FastLane | None = None
     warm: bool = False
     draining: bool = False
     _stopped: Event = field(default_factory=Event)
@@ -109,6 +112,7 @@ def start_worker(app: Flask, slot: int) -> None:
     services.limiter.drop_slot(slot)
     services.registry.start_worker()
     services.registry.warm_up()
+    services.runner.start_worker()
     for where, problem in services.registry.problems.items():
         log.error("model refused: %s", problem, extra={"model": where})
     for model in services.registry.models():
@@ -133,6 +137,12 @@ def drop_slot(app: Flask, slot: int) -> None:
     house_of(app).services.limiter.drop_slot(slot)
 
 
+def takes_in_place(app: Flask, method: str, path: str) -> bool:
+    """Whether the fast lane answers such a request: by far the most of them, and each of them soon."""
+    lane = house_of(app).lane
+    return lane is not None and lane.takes(method, path)
+
+
 def exposition(app: Flask) -> tuple[bytes, str]:
     """All workers' metrics, and their content type."""
     return house_of(app).services.metrics.exposition()
@@ -153,7 +163,7 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen) -> Services:
         authenticator=doormen.authenticator,
         limiter=open_limiter(settings.state, settings.quotas, settings.run_directory),
         registry=registry,
-        admission=Admission(runs, inference.max_waiting),
+        runner=Runner(Admission(runs, inference.max_waiting), settings.batching),
         metrics=Metrics(),
         audit=stores.trail,
         quotas=settings.quotas,
@@ -164,7 +174,9 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen) -> Services:
 
 def _add_routes(app: Flask, house: House) -> None:
     settings, services = house.settings, house.services
-    door = Door(app, services, Addresses(settings.server.trusted_proxies), settings.server.request_deadline_seconds)
+    addresses = Addresses(settings.server.trusted_proxies)
+    deadline_seconds = settings.server.request_deadline_seconds
+    door = Door(app, services, addresses, deadline_seconds)
     limiter = install_limits(app, services.limiter, settings.quotas)
     documents = Documents(services.registry, services.max_rows, show_models=settings.server.publish_models)
     for routes in (
@@ -177,3 +189,6 @@ def _add_routes(app: Flask, house: House) -> None:
     ):
         app.register_blueprint(routes)
     install_guard(app, door)
+    if settings.fast_lane.enabled:
+        house.lane = FastLane(app.wsgi_app, services, addresses, deadline_seconds)
+        app.wsgi_app = house.lane  # type: ignore[method-assign]

@@ -13,9 +13,11 @@ from secure_ml_api.errors import ModelNotFound, QuotaExceeded, Refusal
 from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
+from secure_ml_api.inference.runner import Runner
 from secure_ml_api.inference.services import Services
+from secure_ml_api.models.pace import Pace
 from secure_ml_api.quota.limiter import Charge, Standing
-from secure_ml_api.settings import QuotasSettings
+from secure_ml_api.settings import BatchingSettings, QuotasSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Signature, Tensors
 from secure_ml_api.wire.rows import ROWS
@@ -64,6 +66,8 @@ class FakeLimiter:
 
     asked: list[str]
     used_up: set[str] = field(default_factory=set)
+    known: bool = False
+    """Whether this process knows already what is used up."""
     charged: list[tuple[str, Charge]] = field(default_factory=list)
     leases: list[FakeLease] = field(default_factory=list)
 
@@ -71,8 +75,21 @@ class FakeLimiter:
         self.asked.append(f"peek {charges[0].name}")
         return self._standings(charges)
 
+    def check(self, subject: str, charge: Charge) -> None:
+        self.asked.append(f"check {charge.name}")
+        if self.known:
+            self._standings((charge,))
+
+    def admit(self, subject: str, charges: Sequence[Charge], places: int) -> tuple[tuple[Standing, ...], FakeLease]:
+        lease = self.enter(subject, places)
+        try:
+            return self.charge(subject, charges), lease
+        except QuotaExceeded:
+            lease.release()
+            raise
+
     def charge(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
-        self.asked.append(f"charge {charges[0].name}")
+        self.asked.append(f"charge {' and '.join(charge.name for charge in charges)}")
         standings = self._standings(charges)
         self.charged.extend((subject, charge) for charge in charges)
         return standings
@@ -113,11 +130,22 @@ class FakeSession:
 
 
 @dataclass
+class FakeManifest:
+    """A model's own wishes; by default none."""
+
+    batching: str | None = None
+    max_batch_rows: int | None = None
+    max_batch_delay_seconds: float | None = None
+
+
+@dataclass(eq=False)
 class FakeModel:
-    session: FakeSession
+    session: Any
     name: str = "iris"
     version: str = "1"
     signature: Signature = IRIS
+    manifest: FakeManifest = field(default_factory=FakeManifest)
+    pace: Pace | None = None
 
 
 @dataclass
@@ -155,13 +183,14 @@ class Rooms:
         self.audit = FakeAudit()
         self.metrics = Metrics()
         self.admission = Admission(runs, waiting)
+        self.runner = Runner(self.admission, BatchingSettings())
 
     def services(self) -> Services:
         return Services(
             authenticator=cast("Any", self.authenticator),
             limiter=cast("Any", self.limiter),
             registry=cast("Any", self.registry),
-            admission=self.admission,
+            runner=self.runner,
             metrics=self.metrics,
             audit=cast("Any", self.audit),
             quotas=QuotasSettings(),

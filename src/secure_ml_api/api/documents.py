@@ -12,7 +12,10 @@ from ..wire.json_answer import json_answer
 from .docs_page import STYLE_SHA256, render_docs
 from .openapi import build_document
 
-_PAGE_POLICY = f"default-src 'none'; style-src 'sha256-{STYLE_SHA256}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_PAGE_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{STYLE_SHA256}'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'"
+)
 
 
 class Documents:

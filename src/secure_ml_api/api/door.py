@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from functools import cache
@@ -10,29 +9,16 @@ from functools import cache
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
-from ..errors import BodyTooLarge, BodyTooSlow, MalformedBody, QuotaExceeded, Refusal
+from ..errors import BodyTooLarge, BodyTooSlow, MalformedBody, Refusal
 from ..inference.call import Call, Visit
-from ..inference.deadline import Deadline
 from ..inference.services import Services
-from ..inference.spine import predict
 from ..quota.headers import ratelimit_headers
-from ..telemetry.logs import log_access
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..wire.question import Answer, Dialect
 from .addresses import Addresses
-from .problems import http_answer, refusal_answer
-
-log = logging.getLogger(__name__)
-
-# Sent with every answer: nothing here is a page that may be framed, sniffed, cached or read across origins.
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
+from .answering import SECURITY_HEADERS, answer_call, answer_refusal, answer_unexpected, observe
+from .lane import deadline_of
+from .problems import http_answer
 
 
 class Door:
@@ -70,10 +56,10 @@ class Door:
             accept=request.headers.get("Accept", ""),
             accept_encoding=request.headers.get("Accept-Encoding", ""),
             inference_header_length=request.headers.get("Inference-Header-Content-Length", ""),
-            deadline=Deadline.after(self._deadline_seconds),
+            deadline=deadline_of(request.environ, self._deadline_seconds),
         )
         g.visit = call
-        return response_of(predict(call, self.services))
+        return response_of(answer_call(call, self.services, oip=is_oip()))
 
     def _enter(self) -> None:
         g.started_at = time.perf_counter()
@@ -91,18 +77,16 @@ class Door:
         visit: Visit | None = g.visit
         if visit is not None and visit.standings and "RateLimit" not in response.headers:
             response.headers.update(ratelimit_headers(visit.standings))
-        seconds = time.perf_counter() - g.started_at
-        route = route_template(request.url_rule.rule) if request.url_rule else "unmatched"
-        self.services.metrics.request_answered(route, request.method, response.status_code, seconds)
-        log_access(
+        observe(
+            self.services,
+            visit=visit,
             request_id=g.request_id,
+            address=g.address,
             method=request.method,
             path=request.path,
-            route=route,
+            route=route_template(request.url_rule.rule) if request.url_rule else "unmatched",
             status=response.status_code,
-            seconds=seconds,
-            address=g.address,
-            client_id=_client_id(visit),
+            seconds=time.perf_counter() - g.started_at,
         )
         return response
 
@@ -114,11 +98,7 @@ class Door:
             visit.leave()
 
     def _refused(self, refusal: Refusal) -> Response:
-        self.services.metrics.rejected(refusal.reason)
-        if isinstance(refusal, QuotaExceeded) and g.visit is not None:
-            earlier = tuple(s for s in g.visit.standings if s.name not in {r.name for r in refusal.standings})
-            refusal.standings = (*earlier, *refusal.standings)
-        return response_of(refusal_answer(refusal, g.request_id, oip=is_oip()))
+        return response_of(answer_refusal(refusal, g.visit, self.services, oip=is_oip(), request_id=g.request_id))
 
     def _not_http(self, error: HTTPException) -> Response:
         if error.response is not None:
@@ -128,8 +108,7 @@ class Door:
         return response_of(http_answer(error.code or 500, g.request_id, oip=is_oip(), headers=headers))
 
     def _unexpected(self, error: Exception) -> Response:
-        log.error("unexpected error", exc_info=error)
-        return response_of(http_answer(500, g.request_id, oip=is_oip()))
+        return response_of(answer_unexpected(error, g.request_id, oip=is_oip()))
 
 
 def read_body() -> bytes:
@@ -164,8 +143,3 @@ def route_template(rule: str) -> str:
 def is_oip() -> bool:
     """Whether the current request speaks the Open Inference Protocol."""
     return request.path == "/v2" or request.path.startswith("/v2/")
-
-
-def _client_id(visit: Visit | None) -> str | None:
-    principal = getattr(visit, "principal", None)
-    return principal.client_id if principal is not None else None

@@ -29,6 +29,11 @@ class Visit:
     standings: tuple[Standing, ...] = ()
     lease: Lease | None = None
 
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the principal is known."""
+        return hasattr(self, "principal")
+
     def leave(self) -> None:
         """Give back what the visit holds; harmless when called twice."""
         lease, self.lease = self.lease, None

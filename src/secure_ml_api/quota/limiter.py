@@ -12,6 +12,7 @@ from .failover import Failover
 from .flask_storage import STORAGE_URI
 from .in_flight import InFlight, Lease
 from .rates import parse_rate
+from .used_up import UsedUp
 from .windows import NANOSECONDS, Counter, Verdict, Wanted, stored_key
 
 _LONGEST_SUBJECT = 200
@@ -45,6 +46,7 @@ class Limiter:
     def __init__(self, counters: Failover, in_flight: InFlight) -> None:
         self.counters = counters
         self._in_flight = in_flight
+        self._used_up = UsedUp()
 
     @property
     def degraded(self) -> bool:
@@ -60,6 +62,26 @@ class Limiter:
     def storage_options(self) -> dict[str, Any]:
         return {"counters": self.counters}
 
+    def admit(self, subject: str, charges: Sequence[Charge], places: int) -> tuple[tuple[Standing, ...], Lease]:
+        """A place among ``places`` requests in flight, and all of ``charges``, or neither; raises as both do."""
+        lease = self.enter(subject, places)
+        try:
+            return self.charge(subject, charges), lease
+        except BaseException:
+            lease.release()
+            raise
+
+    def check(self, subject: str, charge: Charge) -> None:
+        """Raise QuotaExceeded if this process knows that the quota is used up until its window ends.
+
+        It asks no store: knowing nothing says nothing. For refusing a caller before costly work that a ``charge`` of
+        one unit follows.
+        """
+        counter = _counter(subject, charge.name, charge.rate)
+        left_ns = self._used_up.left_ns(counter.key)
+        if left_ns:
+            _judge((charge,), [(counter, 1)], (False, [(counter.limit, left_ns)]))
+
     def charge(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         """Take all of ``charges`` from ``subject``'s quotas or nothing; where it stands with each afterwards.
 
@@ -68,7 +90,10 @@ class Limiter:
         counters cannot be reached and settings say to refuse then.
         """
         wanted = _wanted(subject, charges)
-        return _judge(charges, wanted, self.counters.run(lambda counters: counters.charge(wanted)))
+        verdict = self.counters.run(lambda counters: counters.charge(wanted))
+        if not verdict[0] and not self.counters.degraded:
+            self._used_up.note(wanted, verdict[1])
+        return _judge(charges, wanted, verdict)
 
     def peek(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         """Like ``charge``, raising what it would raise now, but nothing is taken."""
@@ -97,6 +122,7 @@ class Limiter:
         """
         self.counters.purge()
         self._in_flight.mend()
+        self._used_up.purge()
 
 
 def _wanted(subject: str, charges: Sequence[Charge]) -> Wanted:

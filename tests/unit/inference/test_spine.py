@@ -35,8 +35,10 @@ from secure_ml_api.quota.limiter import Charge
 from secure_ml_api.wire.oip import OIP
 from support.spine import CALLER, Rooms
 
-# What every call that is let in has cost by the end of the guard.
-GUARDED = ["peek failed-authentications", "authenticate", "charge requests", "enter"]
+# What every call of a known client costs before anything is looked up for it, and what it costs to be let in.
+KNOWN = ["peek failed-authentications", "authenticate", "check requests"]
+LET_IN = ["enter", "charge requests and rows"]
+MISTAKE = "charge requests"
 PREDICTIONS = 'secure_ml_api_predictions_total{model="iris",outcome="%s",version="1"}'
 
 
@@ -61,14 +63,23 @@ def outcome(word: str) -> str:
 def test_a_good_call_walks_the_steps_in_their_order(rooms: Rooms) -> None:
     call = rooms.call()
     answer = predict(call, rooms.services())
-    assert rooms.asked == [*GUARDED, "resolve", "read body", "charge rows", "run"]
+    assert rooms.asked == [*KNOWN, "resolve", "read body", *LET_IN, "run"]
     assert json.loads(answer.body)["label"] == "virginica"
     assert [standing.name for standing in call.standings] == ["requests", "rows"]
     assert rooms.limiter.leases[0].released == 1
 
 
 def test_every_guarded_route_begins_as_the_spine_does() -> None:
-    assert STEPS[: len(GUARD)] == GUARD
+    assert STEPS[0] is GUARD[0]
+
+
+def test_other_routes_cost_one_request_and_a_place(rooms: Rooms) -> None:
+    visit = rooms.call()
+    for step in GUARD:
+        step(visit, rooms.services())
+    assert rooms.asked == ["peek failed-authentications", "authenticate", "enter", "charge requests"]
+    visit.leave()
+    assert rooms.limiter.leases[0].released == 1
 
 
 def test_quotas_are_charged_to_the_client_at_its_own_rates(rooms: Rooms) -> None:
@@ -111,18 +122,31 @@ def test_good_tokens_are_no_guesses(rooms: Rooms) -> None:
     assert "charge failed-authentications" not in rooms.asked
 
 
-def test_a_used_up_quota_costs_no_place_no_look_up_and_no_body(rooms: Rooms) -> None:
+def test_a_quota_known_to_be_used_up_costs_no_place_no_look_up_and_no_body(rooms: Rooms) -> None:
+    rooms.limiter.used_up = {"requests"}
+    rooms.limiter.known = True
+    refused(rooms, rooms.call(), QuotaExceeded)
+    assert rooms.asked == [*KNOWN, MISTAKE]
+
+
+def test_a_used_up_quota_stops_the_run(rooms: Rooms) -> None:
     rooms.limiter.used_up = {"requests"}
     refused(rooms, rooms.call(), QuotaExceeded)
-    assert rooms.asked == GUARDED[:3]
+    assert "run" not in rooms.asked
+    assert rooms.limiter.charged == []
 
 
 def test_too_many_requests_in_flight_are_refused_with_the_standing_of_the_quota(rooms: Rooms) -> None:
     rooms.limiter.used_up = {"in flight"}
     call = rooms.call()
     refused(rooms, call, QuotaExceeded)
-    assert rooms.asked == GUARDED
+    assert rooms.asked == [*KNOWN, "resolve", "read body", "enter", MISTAKE]
     assert [standing.name for standing in call.standings] == ["requests"]
+
+
+def test_a_mistake_of_a_client_without_quota_is_refused_for_want_of_it(rooms: Rooms) -> None:
+    rooms.limiter.used_up = {"requests"}
+    refused(rooms, rooms.call(b"{"), QuotaExceeded)
 
 
 @pytest.mark.parametrize("name", ["iris", "nothing"])
@@ -130,7 +154,7 @@ def test_without_the_scope_there_is_no_look_up_whether_or_not_the_model_exists(r
     rooms.authenticator.principal = replace(CALLER, scopes=frozenset({"models:read", "predict:other"}))
     refusal = refused(rooms, rooms.call(model_name=name), InsufficientScope)
     assert refusal.scope == f"predict:{name}"
-    assert rooms.asked == GUARDED
+    assert rooms.asked == [*KNOWN, MISTAKE]
     assert [(event["event"], event["actor"]) for event in rooms.audit.events] == [("scope.refused", "caller")]
 
 
@@ -144,7 +168,7 @@ def test_a_name_that_no_scope_can_hold_is_not_repeated_in_the_refusal(rooms: Roo
 def test_no_body_is_read_for_a_model_that_does_not_serve(rooms: Rooms, refusal: Refusal) -> None:
     rooms.registry.refusal = refusal
     refused(rooms, rooms.call(), type(refusal))
-    assert rooms.asked == [*GUARDED, "resolve"]
+    assert rooms.asked == [*KNOWN, "resolve", MISTAKE]
 
 
 def test_the_scope_for_any_model_looks_up_an_unknown_one(rooms: Rooms) -> None:
@@ -178,24 +202,25 @@ def test_a_body_that_does_not_fit_costs_no_rows_and_no_run(
     rooms: Rooms, body: bytes, encoding: str, kind: type[Refusal]
 ) -> None:
     refused(rooms, rooms.call(body, content_encoding=encoding), kind)
-    assert rooms.asked[-1] == "read body"
+    assert rooms.asked[-2:] == ["read body", MISTAKE]
 
 
 def test_rows_are_charged_before_the_run_and_a_used_up_quota_stops_it(rooms: Rooms) -> None:
     rooms.limiter.used_up = {"rows"}
     call = rooms.call()
     refused(rooms, call, QuotaExceeded)
-    assert rooms.asked[-1] == "charge rows"
+    assert rooms.asked[-3:] == [*LET_IN, MISTAKE]
+    assert [charge.name for _, charge in rooms.limiter.charged] == ["requests"]
     assert [standing.name for standing in call.standings] == ["requests"]
 
 
-def test_what_the_door_raises_while_reading_gives_the_lease_back(rooms: Rooms) -> None:
+def test_what_the_door_raises_while_reading_holds_no_place(rooms: Rooms) -> None:
     def vanish() -> bytes:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
         predict(rooms.call(read_body=vanish), rooms.services())
-    assert rooms.limiter.leases[0].released == 1
+    assert rooms.limiter.leases == []
 
 
 @pytest.mark.parametrize("failure", [ValueError("secret"), MemoryError(), KeyError("secret"), StorageUnavailable("x")])

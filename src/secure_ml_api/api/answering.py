@@ -1,0 +1,101 @@
+"""What both doors do the same way: a call becomes an answer, an answer gets its headers, and both are seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ..errors import QuotaExceeded, Refusal
+from ..inference.call import Call, Visit
+from ..inference.services import Services
+from ..inference.spine import predict
+from ..quota.headers import ratelimit_headers
+from ..telemetry.logs import log_access
+from ..wire.question import Answer
+from .problems import http_answer, refusal_answer
+
+if TYPE_CHECKING:
+    from ..quota.limiter import Standing
+
+log = logging.getLogger(__name__)
+
+Headers = list[tuple[str, str]]
+
+# Sent with every answer: nothing here is a page that may be framed, sniffed, cached or read across origins.
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def answer_call(call: Call, services: Services, *, oip: bool) -> Answer:
+    """The answer of the spine, or the problem that says what stopped it; never raises."""
+    try:
+        return predict(call, services)
+    except Refusal as refusal:
+        return answer_refusal(refusal, call, services, oip=oip)
+    except Exception as error:  # noqa: BLE001 - the last handler: whatever it is, the caller gets a documented answer
+        return answer_unexpected(error, call.request_id, oip=oip)
+
+
+def answer_refusal(
+    refusal: Refusal, visit: Visit | None, services: Services, *, oip: bool, request_id: str = ""
+) -> Answer:
+    """The problem for ``refusal``, counted by its reason."""
+    services.metrics.rejected(refusal.reason)
+    if isinstance(refusal, QuotaExceeded) and visit is not None:
+        refusal.standings = _together(visit.standings, refusal.standings)
+    return refusal_answer(refusal, visit.request_id if visit is not None else request_id, oip=oip)
+
+
+def answer_unexpected(error: Exception, request_id: str, *, oip: bool) -> Answer:
+    """The problem for an error that nobody foresaw: logged whole, told to the caller by its request id alone."""
+    log.error("unexpected error", exc_info=error)
+    return http_answer(500, request_id, oip=oip)
+
+
+def headers_of(answer: Answer, visit: Visit) -> Headers:
+    """All headers of an answer to ``visit``, its length apart."""
+    headers = [("Content-Type", answer.content_type), *answer.headers]
+    if visit.standings and not any(name == "RateLimit" for name, _ in answer.headers):
+        headers += ratelimit_headers(visit.standings).items()
+    headers += SECURITY_HEADERS.items()
+    headers.append(("X-Request-Id", visit.request_id))
+    return headers
+
+
+def observe(
+    services: Services,
+    *,
+    visit: Visit | None,
+    request_id: str,
+    address: str,
+    method: str,
+    path: str,
+    route: str,
+    status: int,
+    seconds: float,
+) -> None:
+    """Count and log one answered request; ``route`` is the template of its rule, never what the caller wrote."""
+    services.metrics.request_answered(route, method, status, seconds)
+    log_access(
+        request_id=request_id,
+        method=method,
+        path=path,
+        route=route,
+        status=status,
+        seconds=seconds,
+        address=address,
+        client_id=visit.principal.client_id if visit is not None and visit.is_authenticated else None,
+    )
+
+
+def _together(earlier: Iterable[Standing], later: Iterable[Standing]) -> tuple[Standing, ...]:
+    """One standing of each quota: where both tell of one, ``earlier``, which is what the request was charged."""
+    by_name = {standing.name: standing for standing in (*later, *earlier)}
+    return tuple(by_name.values())

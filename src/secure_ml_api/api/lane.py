@@ -1,0 +1,151 @@
+"""The fast lane: predict routes answered in front of Flask, over the same spine, byte for byte as Flask answers them.
+
+Flask and Werkzeug cost more per request than everything that guards a prediction. Whatever the lane does not fully
+recognise (another route, another method, a body without a length) it hands to Flask untouched.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+from werkzeug.http import HTTP_STATUS_CODES
+
+from ..errors import BodyTooLarge, MalformedBody
+from ..inference.call import Call
+from ..inference.deadline import Deadline
+from ..inference.services import Services
+from ..telemetry.request_ids import current_request_id, request_id_from
+from ..wire.oip import OIP
+from ..wire.question import Dialect
+from ..wire.rows import ROWS
+from ..wire.tfserving import TENSORFLOW
+from .addresses import Addresses
+from .answering import answer_call, headers_of, observe
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+ARRIVED_AT = "secure_ml_api.arrived_at"
+"""In a WSGI environment: the monotonic second in which the request's first byte came, where the server tells it."""
+
+_ROUTES = tuple(
+    (
+        re.compile(rule.replace("{name}", f"(?P<name>{NAME})").replace("{version}", f"(?P<version>{NAME})")),
+        rule,
+        dialect,
+    )
+    for rule, dialect in (
+        ("/v1/models/{name}/predict", ROWS),
+        ("/v1/models/{name}/versions/{version}/predict", ROWS),
+        ("/v1/models/{name}:predict", TENSORFLOW),
+        ("/v1/models/{name}/versions/{version}:predict", TENSORFLOW),
+        ("/v2/models/{name}/infer", OIP),
+        ("/v2/models/{name}/versions/{version}/infer", OIP),
+    )
+)
+_STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}  # as Flask writes them
+
+
+class Route(NamedTuple):
+    """Where a path leads on the lane."""
+
+    template: str
+    dialect: Dialect
+    name: str
+    version: str | None
+    oip: bool
+
+
+@lru_cache(maxsize=4096)
+def route_of(path: str) -> Route | None:
+    """The predict route of ``path``, if it is one exactly."""
+    for pattern, template, dialect in _ROUTES:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            found = match.groupdict()
+            return Route(template, dialect, found["name"], found.get("version"), template.startswith("/v2"))
+    return None
+
+
+class FastLane:
+    """A WSGI application in front of the one ``behind`` it."""
+
+    def __init__(self, behind: Wsgi, services: Services, addresses: Addresses, deadline_seconds: float) -> None:
+        self.behind = behind
+        self._services = services
+        self._addresses = addresses
+        self._deadline_seconds = deadline_seconds
+
+    def takes(self, method: str, path: str) -> bool:
+        """Whether the lane answers such a request, if it says how long its body is."""
+        return method == "POST" and route_of(path) is not None
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        route = route_of(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        length = environ.get("CONTENT_LENGTH", "")
+        if route is None or not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
+            return self.behind(environ, start_response)
+        started_at = time.perf_counter()
+        services = self._services
+        services.metrics.in_flight_changed(1)
+        try:
+            call = self._call(environ, route, int(length))
+            current_request_id.set(call.request_id)
+            answer = answer_call(call, services, oip=route.oip)
+            headers = headers_of(answer, call)
+            headers.append(("Content-Length", str(len(answer.body))))
+            observe(
+                services,
+                visit=call,
+                request_id=call.request_id,
+                address=call.address,
+                method="POST",
+                path=environ["PATH_INFO"],
+                route=route.template,
+                status=answer.status,
+                seconds=time.perf_counter() - started_at,
+            )
+        finally:
+            services.metrics.in_flight_changed(-1)
+        start_response(_STATUS_LINES[answer.status], headers)
+        return [answer.body]
+
+    def _call(self, environ: Environ, route: Route, length: int) -> Call:
+        get = environ.get
+        return Call(
+            authorization=get("HTTP_AUTHORIZATION"),
+            address=self._addresses.client(get("REMOTE_ADDR", ""), get("HTTP_X_FORWARDED_FOR")),
+            request_id=request_id_from(get("HTTP_X_REQUEST_ID")),
+            model_name=route.name,
+            version=route.version,
+            dialect=route.dialect,
+            read_body=partial(_read, environ["wsgi.input"], length, self._services.body_limit_bytes),
+            content_type=get("CONTENT_TYPE", ""),
+            content_encoding=get("HTTP_CONTENT_ENCODING", ""),
+            accept=get("HTTP_ACCEPT", ""),
+            accept_encoding=get("HTTP_ACCEPT_ENCODING", ""),
+            inference_header_length=get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH", ""),
+            deadline=deadline_of(environ, self._deadline_seconds),
+        )
+
+
+def deadline_of(environ: Environ, seconds: float) -> Deadline:
+    """``seconds`` from the request's first byte, or from now where the server does not tell when that came."""
+    arrived_at = environ.get(ARRIVED_AT)
+    return Deadline.after(seconds) if arrived_at is None else Deadline(arrived_at + seconds)
+
+
+def _read(stream: Any, length: int, limit_bytes: int) -> bytes:
+    """``length`` bytes of ``stream``; raises BodyTooLarge, BodyTooSlow or MalformedBody."""
+    if length > limit_bytes:
+        raise BodyTooLarge("the body is larger than this server takes")
+    body: bytes = stream.read(length)
+    if len(body) != length:
+        raise MalformedBody("the body ended before its declared length")
+    return body

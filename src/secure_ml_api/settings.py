@@ -154,6 +154,16 @@ class InferenceSettings(_Section):
     """Threads that one run may use."""
 
 
+class BatchingSettings(_Section):
+    enabled: Literal["auto", "always", "never"] = "auto"
+    """Whether the rows of concurrent callers are merged into one run: for models that it pays for, as measured at start
+    (``auto``), for all that allow it (``always``), or for none (``never``). A model's manifest may say never itself."""
+    max_batch_rows: Count = 128
+    """Most rows of one merged run; a request with more runs alone. A model's manifest may say otherwise."""
+    max_delay_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How long a run that is not full waits for more rows; 0 never waits. A model's manifest may say otherwise."""
+
+
 class TelemetrySettings(_Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
@@ -176,6 +186,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     state: StateSettings = StateSettings()
     inference: InferenceSettings = InferenceSettings()
+    batching: BatchingSettings = BatchingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     fast_lane: FastLaneSettings = FastLaneSettings()
 

@@ -1,42 +1,204 @@
-"""How much work a worker takes in: so many runs at once, so many requests waiting for one, the rest refused at once."""
+"""How much work a worker takes in, and in which order: the one place where callers wait for each other.
+
+There are so many places, each good for one run at a time. Who finds one free goes in; the others stand in one line,
+first come, first served, up to a bound, and are refused beyond it. A place that comes free is handed to the head of the
+line: nobody passes those who wait. Whoever has a place may take others out of the line along into the same run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from threading import Lock, Semaphore
+from enum import Enum, auto
+from threading import TIMEOUT_MAX, Lock
 
 from ..errors import DeadlineExceeded, Overloaded
 from .deadline import Deadline
+
+
+class Standing(Enum):
+    """Where a ticket is on its way."""
+
+    WAITING = auto()  # in the line, or not in it yet
+    SEATED = auto()  # has a place, which its owner must leave
+    ABOARD = auto()  # taken along by one that has a place
+    SERVED = auto()  # the run that it was taken along to is over
+    LATE = auto()  # the deadline passed first; nobody touches the ticket any more
+
+
+class Ticket:
+    """One caller at the admission, used once: ``rows`` of one ``kind``, wanted until ``deadline``.
+
+    Tickets of the same kind, compared by identity, may share a run; None is never shared.
+    """
+
+    __slots__ = ("deadline", "gate", "kind", "rows", "standing")
+
+    def __init__(self, deadline: Deadline, kind: object | None = None, rows: int = 1) -> None:
+        self.deadline = deadline
+        self.kind = kind
+        self.rows = rows
+        self.standing = Standing.WAITING
+        self.gate = Lock()  # closed while there is nothing to do for the thread of this caller
+        self.gate.acquire()
 
 
 class Admission:
     """Bounds of one worker; safe to build before a fork."""
 
     def __init__(self, max_concurrent_runs: int, max_waiting: int) -> None:
-        self._runs = Semaphore(max_concurrent_runs)
+        self._free = max_concurrent_runs
         self._max_waiting = max_waiting
-        self._waiting = 0
+        self._line: deque[Ticket] = deque()
+        # Kinds whose leader waits for company: (leader, rows that its run has room for). Others of the kind join it
+        # rather than take a free place.
+        self._lingering: dict[object, tuple[Ticket, int]] = {}
         self._lock = Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many stand in the line."""
+        return len(self._line)
+
+    def enter(self, ticket: Ticket) -> bool:
+        """Wait for a place; True with one, which must be left, False when another has taken ``ticket`` along.
+
+        Raises Overloaded at once when too many wait, DeadlineExceeded when the deadline passes first, be it in the
+        line or in another's run.
+        """
+        with self._lock:
+            if self._free and ticket.kind not in self._lingering:
+                self._free -= 1
+                ticket.standing = Standing.SEATED
+                return True
+            if len(self._line) >= self._max_waiting:
+                raise Overloaded("the server has all the work that it can finish in time")
+            self._line.append(ticket)
+            if ticket.kind in self._lingering:
+                self._join(ticket.kind)
+        return self._wait(ticket)
+
+    def leave(self) -> None:
+        """Give a place back: it goes to whoever waits longest."""
+        with self._lock:
+            self._free += 1
+            self._seat()
 
     @contextmanager
     def admitted(self, deadline: Deadline) -> Iterator[None]:
-        """A place to run in; raises Overloaded when too many wait, DeadlineExceeded when none came free in time."""
-        if not self._runs.acquire(blocking=False):
-            self._wait(deadline)
+        """A place for a run that is not shared; raises as ``enter`` does."""
+        self.enter(Ticket(deadline))
         try:
             yield
         finally:
-            self._runs.release()
+            self.leave()
 
-    def _wait(self, deadline: Deadline) -> None:
+    def company(self, leader: Ticket, most_rows: int, linger_seconds: float = 0.0) -> list[Ticket]:
+        """Take along those of ``leader``'s kind, in the order of the line, until the next would exceed ``most_rows``.
+
+        ``leader`` has a place; with ``linger_seconds`` it waits that long at most for its run to fill. Every ticket
+        taken must be handed to ``serve`` or ``send_back``.
+        """
+        room = most_rows - leader.rows
+        lingers = linger_seconds > 0 and self._linger(leader, room, linger_seconds)
+        taken: list[Ticket] = []
         with self._lock:
-            if self._waiting >= self._max_waiting:
-                raise Overloaded("the server has all the work that it can finish in time")
-            self._waiting += 1
+            if lingers:
+                del self._lingering[leader.kind]
+            if leader.kind is None or not self._line:
+                return taken
+            staying: deque[Ticket] = deque()
+            for ticket in self._line:
+                if ticket.kind is not leader.kind or room <= 0:
+                    staying.append(ticket)
+                elif ticket.deadline.remaining_seconds() <= 0:
+                    self._let_go(ticket, Standing.LATE)
+                elif ticket.rows <= room:
+                    ticket.standing = Standing.ABOARD
+                    room -= ticket.rows
+                    taken.append(ticket)
+                else:
+                    staying.append(ticket)
+                    room = 0  # no smaller one behind it goes first
+            self._line = staying
+            self._seat()
+        return taken
+
+    def serve(self, company: Sequence[Ticket]) -> None:
+        """The run that ``company`` was taken along to is over; those who are not late find their answers."""
+        with self._lock:
+            for ticket in company:
+                if ticket.standing is Standing.ABOARD:
+                    self._let_go(ticket, Standing.SERVED)
+
+    def send_back(self, company: Sequence[Ticket]) -> None:
+        """Back to the head of the line, in order: from now on each of ``company`` runs alone."""
+        with self._lock:
+            for ticket in reversed(company):
+                if ticket.standing is Standing.ABOARD:
+                    ticket.standing = Standing.WAITING
+                    ticket.kind = None
+                    self._line.appendleft(ticket)
+            self._seat()
+
+    def _wait(self, ticket: Ticket) -> bool:
+        came = False
         try:
-            if not self._runs.acquire(timeout=max(0.0, deadline.remaining_seconds())):
-                raise DeadlineExceeded("the deadline passed while the request waited for a run")
-        finally:
-            with self._lock:
-                self._waiting -= 1
+            came = ticket.gate.acquire(timeout=min(max(0.0, ticket.deadline.remaining_seconds()), TIMEOUT_MAX))
+        finally:  # not only late: a signal may end the wait of a main thread
+            if not came:
+                self._give_up(ticket)
+        if ticket.standing is Standing.LATE:
+            raise DeadlineExceeded("the deadline passed while the request waited for its run")
+        return ticket.standing is Standing.SEATED
+
+    def _give_up(self, ticket: Ticket) -> None:
+        with self._lock:
+            if ticket.standing is Standing.SERVED:
+                return  # the answer came while the lock was waited for
+            if ticket.standing is Standing.SEATED:
+                self._free += 1
+            elif ticket.standing is Standing.WAITING:
+                self._line.remove(ticket)
+            ticket.standing = Standing.LATE
+            self._seat()
+
+    def _seat(self) -> None:
+        """Hand free places to the head of the line; the lock is held."""
+        if not self._free or not self._line:
+            return
+        staying: deque[Ticket] = deque()
+        while self._free and self._line:
+            ticket = self._line.popleft()
+            if ticket.kind in self._lingering:
+                staying.append(ticket)
+            elif ticket.deadline.remaining_seconds() <= 0:
+                self._let_go(ticket, Standing.LATE)
+            else:
+                self._free -= 1
+                self._let_go(ticket, Standing.SEATED)
+        self._line.extendleft(reversed(staying))
+
+    def _linger(self, leader: Ticket, room: int, seconds: float) -> bool:
+        """Wait until the line holds ``room`` rows for ``leader``; False when there is nothing to wait for."""
+        with self._lock:
+            if leader.kind is None or leader.kind in self._lingering or self._rows_in_line(leader.kind) >= room:
+                return False
+            self._lingering[leader.kind] = (leader, room)
+        leader.gate.acquire(timeout=max(0.0, min(seconds, leader.deadline.remaining_seconds())))
+        return True
+
+    def _join(self, kind: object) -> None:
+        """Wake the leader that lingers for ``kind`` once its run is full; the lock is held."""
+        leader, room = self._lingering[kind]
+        if self._rows_in_line(kind) >= room and leader.gate.locked():
+            leader.gate.release()
+
+    def _rows_in_line(self, kind: object) -> int:
+        return sum(ticket.rows for ticket in self._line if ticket.kind is kind)
+
+    @staticmethod
+    def _let_go(ticket: Ticket, standing: Standing) -> None:
+        ticket.standing = standing
+        ticket.gate.release()

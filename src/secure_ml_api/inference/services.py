@@ -10,7 +10,7 @@ from ..models.registry import Registry
 from ..quota.limiter import Limiter
 from ..settings import QuotasSettings
 from ..telemetry.metrics import Metrics
-from .admission import Admission
+from .runner import Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Services:
     authenticator: Authenticator
     limiter: Limiter
     registry: Registry
-    admission: Admission
+    runner: Runner
     metrics: Metrics
     audit: AuditTrail
     quotas: QuotasSettings

@@ -6,22 +6,18 @@ address that only guesses, no model is looked up for a caller without the scope,
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 
 from ..auth.policy import is_scope, predict_scopes, require_scope
-from ..errors import InferenceFailed, InsufficientScope, Refusal, TokenMissing, TokenRefused
+from ..errors import InsufficientScope, Refusal, TokenMissing, TokenRefused
 from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
-from ..tensors import Tensors
 from ..wire.compression import decompressed
 from ..wire.question import Answer, Payload
 from .call import Call, Visit
 from .outcomes import failure, outcomes
+from .runner import Job
 from .services import Services
-
-log = logging.getLogger(__name__)
 
 
 def authenticate(visit: Visit, services: Services) -> None:
@@ -53,9 +49,17 @@ def _guesses(visit: Visit, services: Services) -> tuple[str, tuple[Charge, ...]]
 def limit(visit: Visit, services: Services) -> None:
     """One request off the principal's quota, and one place among its requests in flight."""
     principal = visit.principal
-    subject = f"client:{principal.client_id}"
-    visit.standings = services.limiter.charge(subject, (Charge("requests", principal.requests, 1),))
-    visit.lease = services.limiter.enter(subject, principal.concurrency)
+    charges = (Charge("requests", principal.requests, 1),)
+    visit.standings, visit.lease = services.limiter.admit(_client(visit), charges, principal.concurrency)
+
+
+def limit_early(call: Call, services: Services) -> None:
+    """Refuse a client that is known to have used up its requests; what it asks for is charged when it is known."""
+    services.limiter.check(_client(call), Charge("requests", call.principal.requests, 1))
+
+
+def _client(visit: Visit) -> str:
+    return f"client:{visit.principal.client_id}"
 
 
 def authorize(call: Call, services: Services) -> None:
@@ -98,32 +102,26 @@ def decode(call: Call, services: Services) -> None:
     call.deadline = call.deadline.sooner(call.question.timeout_seconds)
 
 
-def charge_rows(call: Call, services: Services) -> None:
-    """As many rows as the question has off the principal's quota."""
+def charge(call: Call, services: Services) -> None:
+    """One request and as many rows as the question has off the principal's quotas, and a place in flight; or none."""
     principal = call.principal
-    charges = (Charge("rows", principal.rows, call.question.rows),)
-    call.standings += services.limiter.charge(f"client:{principal.client_id}", charges)
+    charges = (Charge("requests", principal.requests, 1), Charge("rows", principal.rows, call.question.rows))
+    call.standings, call.lease = services.limiter.admit(_client(call), charges, principal.concurrency)
 
 
 def run(call: Call, services: Services) -> None:
-    """Wait for a place, then run the model."""
-    model = call.model
+    """Run the model on the question's rows, alone or together with those of other callers."""
+    model, question = call.model, call.question
     metrics = services.metrics.for_model(model.name, model.version)
-    asked_at = time.perf_counter()
+    job = Job(model, question.inputs, question.rows, question.wanted, call.deadline)
     try:
-        with services.admission.admitted(call.deadline):
-            started_at = time.perf_counter()
-            metrics.queue_seconds.observe(started_at - asked_at)
-            call.deadline.check()
-            call.outputs = _infer(call)
-            metrics.inference_seconds.observe(time.perf_counter() - started_at)
+        call.outputs = services.runner.run(job, metrics)
         call.deadline.check()
     except Refusal as refusal:
-        metrics.predicted(failure(refusal), call.question.rows)
+        metrics.predicted(failure(refusal), question.rows)
         raise
-    metrics.rows.inc(call.question.rows)
-    metrics.batch_rows.observe(call.question.rows)
-    for outcome, rows in outcomes(model.signature, call.outputs, call.question.rows):
+    metrics.rows.inc(question.rows)
+    for outcome, rows in outcomes(model.signature, call.outputs, question.rows):
         metrics.predicted(outcome, rows)
 
 
@@ -134,29 +132,31 @@ def encode(call: Call, _: Services) -> None:
 
 GUARD: tuple[Callable[[Visit, Services], None], ...] = (authenticate, limit)
 STEPS: tuple[Callable[[Call, Services], None], ...] = (
-    *GUARD,
+    authenticate,
+    limit_early,
     authorize,
     resolve,
     decode,
-    charge_rows,
+    charge,
     run,
     encode,
 )
 
 
 def predict(call: Call, services: Services) -> Answer:
-    """Walk ``call`` down all the steps; raises the Refusal of the step that stops it."""
+    """Walk ``call`` down all the steps; raises the Refusal of the step that stops it.
+
+    A request that is refused between authentication and its charge costs one request all the same, or is refused for
+    want of that: mistakes are not free.
+    """
     try:
         for step in STEPS:
             step(call, services)
+    except Refusal:
+        if call.is_authenticated and not call.standings:
+            charges = (Charge("requests", call.principal.requests, 1),)
+            call.standings = services.limiter.charge(_client(call), charges)
+        raise
     finally:
         call.leave()
     return call.answer
-
-
-def _infer(call: Call) -> Tensors:
-    try:
-        return call.model.session.run(call.question.inputs, call.question.wanted)
-    except Exception as error:
-        log.exception("inference failed", extra={"model": call.model.name, "version": call.model.version})
-        raise InferenceFailed from error

@@ -87,6 +87,11 @@ class Manifest(_Frozen):
     """Measures of quality that were taken when the model was trained, such as accuracy on held-out rows."""
     max_batch_rows: Annotated[int, Field(ge=1)] | None = None
     """Most rows that a server may merge into one run; None leaves it to the server."""
+    batching: Literal["auto", "always", "never"] | None = None
+    """Whether concurrent callers' rows may be merged into one run, as in the server's setting of the same words; None
+    leaves it to the server. A model whose answer to a row hangs on the others in the run must say never."""
+    max_batch_delay_seconds: Annotated[float, Field(ge=0)] | None = None
+    """How long a run may wait for more rows to come; None leaves it to the server."""
 
     @model_validator(mode="after")
     def _parity_has_its_sample(self) -> Self:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import PackageRefused
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
 from ..tensors import Signature
 from .manifest import Manifest
+from .pace import MANY_ROWS, Pace, measure
 from .sample import SAMPLE_FILE, Sample, read_sample
 from .verification import VerifiedPackage
 
@@ -27,13 +28,16 @@ class Model:
     digest: str
     runtime: str
     manifest: Manifest
-    row: Sample | None
-    """One row that the model was packed with, for warming up."""
+    sample: Sample | None
+    """A few rows that the model was packed with, for warming up."""
+    pace: Pace | None = None
+    """How long its runs take; None before it was warmed up, or without a sample."""
 
-    def warm_up(self) -> None:
-        """Run once, so that no caller pays for what a first run allocates; raises whatever the session raises."""
-        if self.row is not None:
-            self.session.run(self.row.inputs, [spec.name for spec in self.signature.outputs])
+    def warm_up(self) -> Model:
+        """This model with its pace; no caller pays for what a first run allocates. Raises what the session raises."""
+        if self.sample is None:
+            return self
+        return replace(self, pace=measure(self.session, self.sample, self.signature))
 
 
 def load_model(package: VerifiedPackage, runtimes: Mapping[str, Runtime], threads: int = 1) -> Model:
@@ -52,5 +56,10 @@ def load_model(package: VerifiedPackage, runtimes: Mapping[str, Runtime], thread
         digest=artifact.digest,
         runtime=manifest.runtime,
         manifest=manifest,
-        row=read_sample(sample, manifest.signature).first() if sample is not None else None,
+        sample=_few_rows(read_sample(sample, manifest.signature)) if sample is not None else None,
     )
+
+
+def _few_rows(sample: Sample) -> Sample:
+    """As much of ``sample`` as warming up needs, so that a large one is not kept in memory."""
+    return sample.resized(min(sample.rows, MANY_ROWS))

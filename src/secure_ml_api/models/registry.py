@@ -43,7 +43,7 @@ class Registry:
     """All models of a home, verified and loaded; safe to read from several threads.
 
     ``load`` is called before the workers are forked and builds the sessions that survive it; ``start_worker`` is
-    called in each worker and builds the others; ``warm_up`` runs every session once.
+    called in each worker and builds the others; ``warm_up`` runs and times every session.
     """
 
     def __init__(self, store: Store, *, threads: int = 1, runtimes: Sequence[Runtime] = ()) -> None:
@@ -78,12 +78,13 @@ class Registry:
             self._shelf = draft.shelf()
 
     def warm_up(self) -> None:
-        """Run each loaded session on a row of its sample; one that raises is taken off and named in ``problems``."""
+        """Run each loaded session on rows of its sample and take its pace; one that raises is taken off and named in
+        ``problems``."""
         with self._lock:
             draft = _Draft(self._shelf)
             for model in self.models():
                 try:
-                    model.warm_up()
+                    draft.models[model.name][model.version] = model.warm_up()
                 except Exception as error:  # noqa: BLE001 - a framework may raise anything, and none may stop the rest
                     where = f"{model.name}/{model.version}"
                     draft.problems[where] = f"{where}: the model fails on its own sample ({type(error).__name__})"

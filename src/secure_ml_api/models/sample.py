@@ -28,11 +28,12 @@ class Sample:
     def rows(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def first(self) -> Sample:
-        """The first row alone, in memory of its own."""
+    def resized(self, rows: int) -> Sample:
+        """The first ``rows`` rows, from the start again when there are not as many, in memory of their own."""
+        index = np.arange(rows) % self.rows
         return Sample(
-            {name: tensor[:1].copy() for name, tensor in self.inputs.items()},
-            {name: tensor[:1].copy() for name, tensor in self.answers.items()},
+            {name: tensor[index] for name, tensor in self.inputs.items()},
+            {name: tensor[index] for name, tensor in self.answers.items()},
         )
 
 

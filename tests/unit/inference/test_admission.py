@@ -52,11 +52,11 @@ def test_one_that_waits_goes_in_when_a_place_comes_free() -> None:
 
     with admission.admitted(Deadline.after(LONG)):
         thread = started(wait)
-        until(lambda: admission._waiting == 1)
+        until(lambda: admission.waiting == 1)
         assert not entered.is_set()
     assert entered.wait(LONG)
     thread.join(LONG)
-    assert admission._waiting == 0
+    assert admission.waiting == 0
 
 
 def test_more_than_may_wait_are_refused_and_those_who_wait_are_not() -> None:
@@ -69,7 +69,7 @@ def test_more_than_may_wait_are_refused_and_those_who_wait_are_not() -> None:
 
     with admission.admitted(Deadline.after(LONG)):
         thread = started(wait)
-        until(lambda: admission._waiting == 1)
+        until(lambda: admission.waiting == 1)
         with pytest.raises(Overloaded), admission.admitted(Deadline.after(LONG)):
             pytest.fail("a second was let wait")
     assert entered.wait(LONG)
@@ -84,7 +84,7 @@ def test_waiting_ends_with_the_deadline_and_leaves_no_trace(seconds: float) -> N
             with pytest.raises(DeadlineExceeded), admission.admitted(Deadline.after(seconds)):
                 pytest.fail("it was let in")
     with admission.admitted(Deadline.after(LONG)):
-        assert admission._waiting == 0
+        assert admission.waiting == 0
 
 
 @pytest.mark.parametrize("failure", [ValueError, SystemExit, Overloaded])
@@ -119,4 +119,4 @@ def test_never_more_run_at_once_than_allowed_whatever_the_crowd() -> None:
         thread.join(LONG)
     assert (done, running) == (800, 0)
     assert 1 <= most <= 3
-    assert admission._waiting == 0
+    assert admission.waiting == 0

@@ -1,0 +1,52 @@
+"""Whether merging callers pays for a model, decided by what its runs and a hand-over between threads cost here."""
+
+from __future__ import annotations
+
+from ..models.model import Model
+from ..settings import BatchingSettings
+from .hand_over import hand_over_seconds
+
+# Merging must save this part of what the rows cost alone: less is within the error of the measurement.
+_CLEARLY = 0.5
+
+
+class Batching:
+    """The rules of one worker: the settings, each model's own wishes and pace, and the cost of a hand-over."""
+
+    def __init__(self, settings: BatchingSettings) -> None:
+        self._settings = settings
+        self._hand_over_seconds = 0.0
+
+    def measure_hand_over(self) -> None:
+        """In the worker, after the fork: it starts threads, and ends them."""
+        self._hand_over_seconds = hand_over_seconds()
+
+    def is_quick(self, model: Model, rows: int) -> bool:
+        """Whether a run of ``rows`` costs less than handing its place to the next thread would.
+
+        Such a run is not worth waiting for a place, nor company; False for a model that was not measured.
+        """
+        pace = model.pace
+        return pace is not None and pace.seconds(rows) <= self._hand_over_seconds
+
+    def bounds(self, model: Model) -> tuple[int, float]:
+        """Most rows of one merged run, 1 when this model's are not merged, and how long a run waits to fill."""
+        settings, manifest = self._settings, model.manifest
+        if not self._merges(model):
+            return 1, 0.0
+        most_rows = manifest.max_batch_rows or settings.max_batch_rows
+        linger_seconds = manifest.max_batch_delay_seconds
+        return most_rows, settings.max_delay_seconds if linger_seconds is None else linger_seconds
+
+    def _merges(self, model: Model) -> bool:
+        wishes = {self._settings.enabled, model.manifest.batching or "auto"}
+        pace = model.pace
+        if "never" in wishes or (pace is not None and not pace.rows_are_independent):
+            return False
+        if "always" in wishes:
+            return True
+        if pace is None:
+            return False
+        merged_row_seconds = pace.many_seconds / pace.many_rows
+        saved_seconds = pace.one_seconds - merged_row_seconds
+        return saved_seconds > max(self._hand_over_seconds, _CLEARLY * pace.one_seconds)

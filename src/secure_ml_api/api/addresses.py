@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from ..errors import SettingsError
@@ -19,17 +20,26 @@ class Addresses:
 
     def client(self, peer: str, forwarded_for: str | None) -> str:
         """The client's address, for limits and logs; ``unknown`` for the peer of a Unix socket."""
+        if not forwarded_for or not self._trusted:
+            return _plain(peer)
+        return self._behind_proxies(peer, forwarded_for)
+
+    def _behind_proxies(self, peer: str, forwarded_for: str) -> str:
         address = peer
-        if forwarded_for and self._trusted:
-            for hop in reversed(forwarded_for.split(",")):
-                if not self._is_trusted(address):
-                    break
-                address = _without_port(hop.strip())
+        for hop in reversed(forwarded_for.split(",")):
+            if not self._is_trusted(address):
+                break
+            address = _without_port(hop.strip())
         return str(_parse(address) or _parse(peer) or "unknown")
 
     def _is_trusted(self, address: str) -> bool:
         parsed = _parse(address)
         return parsed is not None and any(parsed in network for network in self._trusted)
+
+
+@lru_cache(maxsize=8192)
+def _plain(peer: str) -> str:
+    return str(_parse(peer) or "unknown")
 
 
 def _parse(address: str) -> IPv4Address | IPv6Address | None:

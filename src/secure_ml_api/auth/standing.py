@@ -175,6 +175,7 @@ def _number(packed: bytes | None) -> int | None:
     return None if packed is None else int(struct.unpack(">q", packed)[0])
 
 
+@lru_cache(maxsize=16_384)  # the same few ids come again and again
 def _digest(text: str) -> bytes:
     """A key of one length for any id: LMDB's keys end at 511 bytes, ids of outside issuers do not."""
     return hashlib.sha256(text.encode()).digest()

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 from ..errors import StorageUnavailable
 from .counters import Counters
+from .lmdb_storage import LmdbStorage
 
 Answer = TypeVar("Answer")
 
@@ -54,6 +55,11 @@ class Failover:
         if self.degraded:
             self._found()
         return answer
+
+    @property
+    def in_shared_state(self) -> LmdbStorage | None:
+        """The store, if it keeps its counters in the shared state and answers."""
+        return self._store if isinstance(self._store, LmdbStorage) and not self.degraded else None
 
     def purge(self) -> None:
         """Forget windows that are over, on both sides, in bounded time; never raises."""

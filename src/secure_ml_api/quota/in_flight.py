@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from struct import pack, unpack
 from threading import Lock
 from types import TracebackType
@@ -71,7 +72,30 @@ class InFlight:
             self._forget_what_a_parent_held()
             mine = self._mine.get(subject, 0) + 1
             if not self._fits(subject, mine, limit):
-                raise QuotaExceeded(f"{limit} requests are in flight already; more are taken when one ends", 1)
+                raise _full(limit)
+            self._mine[subject] = mine
+        return Lease(self, subject)
+
+    def enter_if(self, subject: str, limit: int, agreed: Callable[[Any], bool]) -> Lease | None:
+        """As ``enter``, in one transaction with what ``agreed`` does there to the counters; None when it disagrees.
+
+        ``agreed`` is handed the transaction, and asked only when there is a place. Raises StorageUnavailable, with
+        nothing done.
+        """
+        if self._state is None:
+            raise StorageUnavailable("places are counted in this process alone")
+        with self._lock:
+            self._forget_what_a_parent_held()
+            mine = self._mine.get(subject, 0) + 1
+            key, slot = subject.encode(), self._current_slot()
+            with self._state.over_all(write=True) as (transaction, tables):
+                table = tables["in_flight"]
+                others = _others(transaction.get(key, db=table), slot)
+                if sum(others[1::2]) + mine > limit:
+                    raise _full(limit)
+                if not agreed(transaction):
+                    return None
+                transaction.put(key, pack(f"<{len(others) + 2}I", *others, slot, mine), db=table)
             self._mine[subject] = mine
         return Lease(self, subject)
 
@@ -154,6 +178,10 @@ class InFlight:
             self._pid = pid
             self._mine.clear()
             self._unwritten.clear()
+
+
+def _full(limit: int) -> QuotaExceeded:
+    return QuotaExceeded(f"{limit} requests are in flight already; more are taken when one ends", 1)
 
 
 def _others(record: bytes | None, slot: int) -> tuple[int, ...]:

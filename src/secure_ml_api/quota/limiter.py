@@ -7,13 +7,14 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from ..errors import QuotaExceeded
+from ..errors import QuotaExceeded, StorageUnavailable
 from .failover import Failover
 from .flask_storage import STORAGE_URI
 from .in_flight import InFlight, Lease
+from .lmdb_storage import LmdbStorage
 from .rates import parse_rate
 from .used_up import UsedUp
-from .windows import NANOSECONDS, Counter, Verdict, Wanted, stored_key
+from .windows import NANOSECONDS, Counter, Verdict, Wanted, Window, stored_key
 
 _LONGEST_SUBJECT = 200
 
@@ -63,13 +64,39 @@ class Limiter:
         return {"counters": self.counters}
 
     def admit(self, subject: str, charges: Sequence[Charge], places: int) -> tuple[tuple[Standing, ...], Lease]:
-        """A place among ``places`` requests in flight, and all of ``charges``, or neither; raises as both do."""
+        """A place among ``places`` requests in flight, and all of ``charges``, or neither; raises as both do.
+
+        One transaction where both are kept in the shared state.
+        """
+        store = self.counters.in_shared_state
+        if store is not None:
+            try:
+                return self._admit_at_once(store, subject, charges, places)
+            except StorageUnavailable:
+                pass  # what does not answer is met again below, where each has its own way to fail
         lease = self.enter(subject, places)
         try:
             return self.charge(subject, charges), lease
         except BaseException:
             lease.release()
             raise
+
+    def _admit_at_once(
+        self, store: LmdbStorage, subject: str, charges: Sequence[Charge], places: int
+    ) -> tuple[tuple[Standing, ...], Lease]:
+        wanted = _wanted(subject, charges)
+        verdict: Verdict = (False, [])
+
+        def agreed(transaction: Any) -> bool:
+            nonlocal verdict
+            verdict = store.charge_within(transaction, wanted)
+            return verdict[0]
+
+        lease = self._in_flight.enter_if(_short(subject), places, agreed)
+        if lease is None:
+            self._used_up.note(wanted, verdict[1])
+            raise _refusal(charges, _standings(charges, wanted, verdict[1]))
+        return _standings(charges, wanted, verdict[1]), lease
 
     def check(self, subject: str, charge: Charge) -> None:
         """Raise QuotaExceeded if this process knows that the quota is used up until its window ends.
@@ -153,7 +180,14 @@ def _short(subject: str) -> str:
 
 def _judge(charges: Sequence[Charge], wanted: Wanted, verdict: Verdict) -> tuple[Standing, ...]:
     admitted, windows = verdict
-    standings = tuple(
+    standings = _standings(charges, wanted, windows)
+    if not admitted:
+        raise _refusal(charges, standings)
+    return standings
+
+
+def _standings(charges: Sequence[Charge], wanted: Wanted, windows: Sequence[Window]) -> tuple[Standing, ...]:
+    return tuple(
         [
             Standing(charge[0], limit, window_seconds, max(0, limit - used), -(-left_ns // NANOSECONDS))
             for charge, ((_, _, limit, window_seconds), _), (used, left_ns) in zip(
@@ -161,9 +195,6 @@ def _judge(charges: Sequence[Charge], wanted: Wanted, verdict: Verdict) -> tuple
             )
         ]
     )
-    if not admitted:
-        raise _refusal(charges, standings)
-    return standings
 
 
 def _refusal(charges: Sequence[Charge], standings: tuple[Standing, ...]) -> QuotaExceeded:

@@ -13,7 +13,7 @@ import lmdb
 from ..errors import StorageUnavailable
 from ..state.shared import SharedState, shared_state
 from .counters import WindowStorage
-from .windows import Table, Verdict, Wanted, is_over, stored_key
+from .windows import Table, Verdict, Wanted, is_over, stored_key, weigh
 
 Answer = TypeVar("Answer")
 
@@ -54,6 +54,10 @@ class LmdbStorage(WindowStorage):
             return super().charge(wanted)
         except StorageUnavailable as error:
             return self._after_making_room(error, lambda: super(LmdbStorage, self).charge(wanted))
+
+    def charge_within(self, transaction: Table, wanted: Wanted) -> Verdict:
+        """As ``charge``, in a write transaction of the shared state that does other things as well."""
+        return weigh(transaction, wanted, self._clock(), charge=True)
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         try:

@@ -1,10 +1,12 @@
 """``python -m support.standin``: a tiny application behind the real server.
 
-It can be told to take its time, to fail, and to fail to start, which the real one cannot; it answers as plain text:
+It can be told to take its time, to fail, and to fail to start, which the real one cannot. Some of its routes may be
+answered in place (``takes_in_place``). It answers as plain text:
 
     /v2/health/ready   200, or 503 once the server stops
     /sleep/SECONDS     200 after a while
     /echo              the body
+    /many/NUMBER       that many words
     /boom              raises
     /print, /warn      print to stderr, warn
     /version           the ``tokens.audience`` setting, which a reload can change
@@ -56,6 +58,8 @@ class StandIn:
             return 200, "sleep", b"slept"
         if route == "echo":
             return 200, "echo", environ["wsgi.input"].read()
+        if route == "many":
+            return 200, "many", b"many " * int(argument)
         if route == "boom":
             raise RuntimeError("an error that quotes Bearer abcdefghijklmnop")
         if route == "print":
@@ -79,6 +83,10 @@ def begin_drain(app: StandIn) -> None:
     app.drains = True
 
 
+def takes_in_place(app: StandIn, method: str, path: str) -> bool:
+    return path.startswith(("/echo", "/version", "/boom", "/many"))
+
+
 def exposition(app: StandIn) -> tuple[bytes, str]:
     return app.metrics.exposition()
 
@@ -90,7 +98,9 @@ def main() -> None:
         parser.add_argument(f"--{option.replace('_', '-')}", type=int)
     options = {key: value for key, value in vars(parser.parse_args()).items() if value is not None}
     home = options.pop("home")
-    program = Program(StandIn, start_worker, begin_drain, lambda app: None, lambda app, slot: None, exposition)
+    program = Program(
+        StandIn, start_worker, begin_drain, lambda app: None, lambda app, slot: None, exposition, takes_in_place
+    )
     serve(partial(read_settings, home, server=options), lambda settings: None, program)
 
 

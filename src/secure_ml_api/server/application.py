@@ -92,6 +92,10 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         self.keep()  # a worker needs no way back
         self._program.start_worker(self._app, slot)
 
+    def in_place_rule(self) -> Callable[[str, str], bool]:
+        """In a worker: (method, path) → whether the application answers such a request without waiting."""
+        return partial(self._program.takes_in_place, self._app)
+
     def begin_drain(self) -> None:
         try:
             self._program.begin_drain(self._app)

@@ -12,7 +12,10 @@ from ..settings import Settings
 from . import hooks
 from .capacity import worker_count
 
-WORKER_CLASSES = {"gthread": "secure_ml_api.server.gthread.GuardedThreads"}
+WORKER_CLASSES = {
+    "inplace": "secure_ml_api.server.in_place.InPlace",
+    "gthread": "secure_ml_api.server.gthread.GuardedThreads",
+}
 """Worker classes by the name in ``server.worker_class``. Gunicorn's own are not offered: their error pages quote the
 request in HTML, their answers name the server, and a few half-sent headers block them."""
 

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # How long a closed connection is listened to, so that the client reads the answer before it learns of the close.
 _LINGER_SECONDS = 2.0
 # How long a stopping worker waits on connections that are idle or have sent half a request.
-_PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 2.0
 _SWEEP_SECONDS = 0.25
 _PASSING = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR})
 
@@ -69,10 +69,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Connection) -> bool:
         """In a thread: one request; whether the connection can carry another."""
-        self.nr += 1
-        if self.nr == self.max_requests:
-            logger.info("this worker has answered its share and asks to be replaced")
-            self.app.board.ask_for_relief(self.slot)
+        self._count()
         return self._exchanges.serve(conn)
 
     def accept(self, listener: Any) -> None:
@@ -87,7 +84,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
             logger.warning("no new connections for now: %s", error.strerror)
             self.set_accept_enabled(False)  # the next turn tries again
             return
-        connection = Connection(self.cfg, sock, client, listener.getsockname(), self._limits)
+        connection = self._connection(sock, client, listener.getsockname())
         connection.wait(self._limits.header_timeout_seconds)
         self._await(connection)
 
@@ -97,12 +94,21 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
         if fs.cancelled() or fs.exception() is not None or not fs.result():
             self._close_gently(conn)
             return
-        conn.wait(self.cfg.keepalive if self.alive else _PATIENCE_SECONDS)
+        conn.wait(self.cfg.keepalive if self.alive else PATIENCE_SECONDS)
         conn.resume()
         if conn.is_complete:
             self._dispatch(conn)
         else:
             self._await(conn)
+
+    def _connection(self, sock: socket.socket, client: Any, server: Any) -> Connection:
+        return Connection(self.cfg, sock, client, server, self._limits)
+
+    def _count(self) -> None:
+        self.nr += 1
+        if self.nr == self.max_requests:
+            logger.info("this worker has answered its share and asks to be replaced")
+            self.app.board.ask_for_relief(self.slot)
 
     def _is_last(self) -> bool:
         """Whether the answer that a thread begins to send is the last on its connection."""
@@ -194,7 +200,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
         elders = set(self._in_hand)
         until = time.monotonic() + self.cfg.graceful_timeout - LAST_WORDS_SECONDS
         for connection in self._waiting:
-            connection.deadline = min(connection.deadline, time.monotonic() + _PATIENCE_SECONDS)
+            connection.deadline = min(connection.deadline, time.monotonic() + PATIENCE_SECONDS)
         listening, told = True, False
         while time.monotonic() < until:
             self.notify()

@@ -9,6 +9,11 @@ from typing import Any
 from ..settings import Settings
 
 
+def nothing_in_place(app: Any, method: str, path: str) -> bool:  # noqa: ARG001 — the shape of Program.takes_in_place
+    """Every request needs a thread."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """An application and its life in processes; ``app`` is whatever ``create`` returned, a WSGI callable."""
@@ -25,6 +30,12 @@ class Program:
     """(app, slot) in the master, after a worker died: what it held is given back."""
     exposition: Callable[[Any], tuple[bytes, str]]
     """(app) in a worker: the metrics of all workers, and their content type."""
+    takes_in_place: Callable[[Any, str, str], bool] = nothing_in_place
+    """(app, method, path) in a worker: whether the answer needs no waiting, neither for others nor for a slow model.
+
+    Such an answer may be made on the thread that serves all connections. The application tells its length and no
+    field that is between server and client, such as ``Connection``.
+    """
 
 
 def standard_program() -> Program:

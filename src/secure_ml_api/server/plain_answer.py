@@ -1,0 +1,56 @@
+"""A WSGI application's answer to a plain request, as the bytes of one whole answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any
+
+
+class UnfitAnswer(Exception):
+    """The application's answer cannot be sent as HTTP."""
+
+
+def whole_answer(
+    app: Callable[..., Iterable[bytes]], environ: dict[str, Any], is_last: Callable[[], bool]
+) -> tuple[bytes, bool]:
+    """The bytes of the answer of ``app``, and whether it is the last on its connection.
+
+    ``is_last`` is asked when the application is done, as the server may have been told to stop meanwhile. Raises what
+    the application raises, and UnfitAnswer for a header field that would end early.
+    """
+    begun: list[Any] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> Callable[[bytes], None]:
+        begun[:] = status, headers
+        return written.append
+
+    chunks = app(environ, start_response)
+    try:
+        body = b"".join((*written, *chunks))
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    status, headers = begun
+    closes = is_last()
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Date: {_date(int(time.time()))}",
+        "Connection: close" if closes else "Connection: keep-alive",
+        *[f"{name}: {value}" for name, value in headers],
+    ]
+    head = "\r\n".join(lines)
+    ends = len(lines) - 1
+    if head.count("\r") != ends or head.count("\n") != ends:
+        raise UnfitAnswer("a header field holds the end of a line")
+    if not any(name.lower() == "content-length" for name, _ in headers):
+        head += f"\r\nContent-Length: {len(body)}"
+    return f"{head}\r\n\r\n".encode("latin-1") + body, closes
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -1,0 +1,109 @@
+"""A connection whose request, when it is plain and whole, becomes a WSGI environment without a thread and a parser."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from ipaddress import ip_address
+from socket import socket
+from typing import Any
+
+from gunicorn.http.wsgi import base_environ
+
+from ..settings import ServerSettings
+from .connection import Connection
+from .plain_request import Environ, plain_fields, request_line, wants_close
+
+Takes = Callable[[str, str], bool]
+"""(method, path) → whether the application answers such a request without waiting for anything."""
+
+# A header block up to this length is remembered, so that the next one like it need not be read again.
+_REMEMBERED_BYTES = 4096
+
+
+class PlainConnection(Connection):
+    """``unsent`` is what the client has yet to take of an answer, and ``closes`` whether the answer is the last."""
+
+    def __init__(
+        self, cfg: Any, sock: socket, client: Any, server: Any, limits: ServerSettings, *, constants: Environ
+    ) -> None:
+        super().__init__(cfg, sock, client, server, limits)
+        self.unsent = memoryview(b"")
+        self.closes = False
+        self._constants = {**constants, **_ends(client, server)}
+        self._scheme_fields = _believed_scheme_fields(cfg, client)
+        self._block = b""
+        self._fields: Environ = {}
+
+    def take(self, takes: Takes) -> Environ | None:
+        """The environment of the request that has come whole; it is not pending any more then.
+
+        None when it is not for ``takes`` or not plain; then nothing has changed.
+        """
+        end = self._pending.find(b"\r\n")
+        asked = request_line(bytes(self._pending[:end]))
+        if asked is None or not takes(asked.method, asked.path):
+            return None
+        fields = self._fields_of(bytes(self._pending[end + 2 : self._head_bytes - 2]))
+        if fields is None or int(fields.get("CONTENT_LENGTH", 0)) != self._needed_bytes - self._head_bytes:
+            return None
+        environ = self._environ(asked.method, asked.path, fields)
+        self.closes = bool(wants_close(fields))
+        self._was_under_v2 = asked.path.startswith("/v2/")
+        rest = bytes(self._pending[self._needed_bytes :])
+        self._pending.clear()
+        self._head_bytes = self._needed_bytes = -1
+        if rest:
+            self._take(rest)
+        return environ
+
+    def _fields_of(self, block: bytes) -> Environ | None:
+        """The header fields in ``block``, read anew only when they differ from the request before."""
+        if block == self._block:
+            return self._fields
+        fields = plain_fields(block)
+        if fields is None or wants_close(fields) is None:
+            return None
+        if len(block) <= _REMEMBERED_BYTES:
+            self._block, self._fields = block, fields
+        return fields
+
+    def _environ(self, method: str, path: str, fields: Environ) -> Environ:
+        environ = {**self._constants, **fields}
+        environ["REQUEST_METHOD"] = method
+        environ["PATH_INFO"] = environ["RAW_URI"] = path
+        environ["wsgi.input"] = io.BytesIO(bytes(memoryview(self._pending)[self._head_bytes : self._needed_bytes]))
+        environ["secure_ml_api.arrived_at"] = self.arrived_at
+        for key, secure in self._scheme_fields:
+            if key in fields:
+                environ["wsgi.url_scheme"] = "https" if fields[key] == secure else "http"
+        return environ
+
+
+def worker_constants(cfg: Any) -> Environ:
+    """What is the same in every plain request to this worker."""
+    return {
+        **base_environ(cfg),
+        "wsgi.multithread": True,
+        "wsgi.url_scheme": "http",
+        "QUERY_STRING": "",
+        "SCRIPT_NAME": "",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+    }
+
+
+def _ends(client: Any, server: Any) -> Environ:
+    """Both ends of the connection; the server's is read from the socket that accepted it."""
+    return {
+        "REMOTE_ADDR": client[0],
+        "REMOTE_PORT": str(client[1]),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1]),
+    }
+
+
+def _believed_scheme_fields(cfg: Any, client: Any) -> tuple[tuple[str, str], ...]:
+    """The fields whose word on the scheme is taken from this client, with the value that means https."""
+    if not any(ip_address(client[0]) in network for network in cfg.forwarded_allow_networks()):
+        return ()
+    return tuple((f"HTTP_{name.replace('-', '_')}", value) for name, value in cfg.secure_scheme_headers.items())

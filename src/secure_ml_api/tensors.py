@@ -149,3 +149,7 @@ class Signature(_Frozen):
             return (label,)
         shape = (-1, len(self.classes))
         return (label, TensorSpec(name="probabilities", datatype=self.output_datatype, shape=shape))
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.outputs)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from .json_answer import json_answer, scalar
 from .json_text import parts_of, read_json
 from .negotiation import check_json
 from .question import Answer, Dialect, Payload
+from .quick_rows import quick_row, quick_rows
 from .row_reader import row_reader
 
 # What a batch may ask for beside its predictions, by task, and the model output that each is made from.
@@ -26,9 +26,8 @@ EXTRAS: dict[str, dict[Extra, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RowsQuestion:
-    """One decoded rows request."""
+class RowsQuestion(NamedTuple):
+    """One decoded rows request; a tuple for the reason that a payload is one."""
 
     signature: Signature
     inputs: Tensors
@@ -52,26 +51,40 @@ class RowsQuestion:
 
 
 def decode_rows(payload: Payload, signature: Signature, max_rows: int) -> RowsQuestion:
-    """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    envelope = read_envelope(RowsRequest, read_json(payload.body, parts_of(signature, max_rows)))
-    if (envelope.features is None) == (envelope.instances is None):
+    """The question in ``payload``; raises MalformedBody, BodyTooLarge or SignatureMismatch."""
+    body = payload.body
+    row = quick_row(body, signature)
+    if row is not None:
+        return RowsQuestion(signature, {"input": row}, 1, True, (), signature.output_names)
+    return question_of(signature, *(quick_rows(body, signature, max_rows) or read_rows(body, signature, max_rows)))
+
+
+def question_of(signature: Signature, request: RowsRequest, inputs: Tensors, rows: int) -> RowsQuestion:
+    """The question of ``request`` about ``inputs``; raises SignatureMismatch for outputs that the model lacks."""
+    single = request.instances is None
+    return RowsQuestion(
+        signature=signature,
+        inputs=inputs,
+        rows=rows,
+        single=single,
+        extras=tuple(request.outputs),
+        wanted=_wanted(signature, single, request.outputs),
+    )
+
+
+def read_rows(body: bytes, signature: Signature, max_rows: int) -> tuple[RowsRequest, Tensors, int]:
+    """The request, the tensors of its rows and their number; the one judge of bodies that are not plainly good."""
+    request = read_envelope(RowsRequest, read_json(body, parts_of(signature, max_rows)))
+    if (request.features is None) == (request.instances is None):
         raise SignatureMismatch("send either features, for one row, or instances, for a list of rows")
-    single = envelope.instances is None
-    if single and envelope.outputs:
+    if request.instances is None and request.outputs:
         raise SignatureMismatch(
             "one row is answered with all that the model gives: outputs goes with instances",
             [Misfit("goes with instances", feature="outputs")],
         )
-    rows: list[Any] = [envelope.features] if envelope.instances is None else envelope.instances
+    rows: list[Any] = [request.features] if request.instances is None else request.instances
     check_row_count(len(rows), max_rows)
-    return RowsQuestion(
-        signature=signature,
-        inputs=row_reader(signature).read(rows),
-        rows=len(rows),
-        single=single,
-        extras=tuple(envelope.outputs),
-        wanted=_wanted(signature, single, envelope.outputs),
-    )
+    return request, row_reader(signature).read(rows), len(rows)
 
 
 def check_row_count(rows: int, max_rows: int) -> None:
@@ -110,7 +123,7 @@ def _words(signature: Signature) -> dict[int, str]:
 
 def _wanted(signature: Signature, single: bool, extras: Sequence[Extra]) -> tuple[str, ...]:
     if single:
-        return tuple(spec.name for spec in signature.outputs)
+        return signature.output_names
     wanted = [main_output(signature)]
     for extra in extras:
         if not has_extra(extra, signature):

@@ -1,0 +1,159 @@
+"""The quick reader of rows and the general one give one verdict about every body: same bits, or the same refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from secure_ml_api.errors import Refusal
+from secure_ml_api.tensors import Column, Datatype, Signature
+from secure_ml_api.wire import number_text
+from secure_ml_api.wire.question import Payload
+from secure_ml_api.wire.quick_rows import quick_row, quick_rows
+from secure_ml_api.wire.rows import decode_rows, question_of, read_rows
+from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, bits, row_of, rows_of, soups, spoilt, verdict
+from support.signatures import ALL, IRIS, ONE, read_or_refused
+from support.signatures import GAPS as GAPPED
+
+
+def numbers(datatype: Datatype, width: int = 2, **bounds: Any) -> Signature:
+    columns = tuple(Column(name=f"c{index}", datatype=datatype, **bounds) for index in range(width))
+    return Signature(task="regression", columns=columns)
+
+
+SIGNATURES = (
+    *ALL,
+    *(numbers(datatype) for datatype in ("FP64", "FP16", "INT8", "UINT8", "INT64", "UINT64", "INT32")),
+    numbers("FP32", minimum=0, maximum=100),
+    numbers("FP64", minimum=-(2.0**53), maximum=2.0**53),
+    numbers("INT64", minimum=-(2.0**53), maximum=2.0**53),
+    numbers("FP32", minimum=1e300),
+    numbers("FP64", width=1, maximum=0.1),
+)
+MOST_ROWS = 4
+
+
+@pytest.fixture(params=["simdjson", "simdjson for small texts too", "orjson alone"], autouse=True, scope="module")
+def parser(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Each way to read numbers; which one serves depends on the size of the text and on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "orjson alone":
+            patch.setattr(number_text, "simdjson", None)
+        else:
+            pytest.importorskip("simdjson")
+        if request.param == "simdjson for small texts too":
+            patch.setattr(number_text, "_SMALL_BYTES", 0)
+        yield
+
+
+def generally(body: bytes, signature: Signature) -> object:
+    """What the general reader alone makes of ``body``."""
+    question = read_or_refused(lambda: question_of(signature, *read_rows(body, signature, MOST_ROWS)))
+    return verdict(question) if isinstance(question, Refusal) else (bits(question.inputs), question._replace(inputs={}))
+
+
+def served(body: bytes, signature: Signature) -> object:
+    """What callers get."""
+    question = read_or_refused(lambda: decode_rows(Payload(body), signature, MOST_ROWS))
+    return verdict(question) if isinstance(question, Refusal) else (bits(question.inputs), question._replace(inputs={}))
+
+
+def envelopes(width: int, gaps: st.SearchStrategy[str] = GAPS) -> st.SearchStrategy[str]:
+    outputs = st.sampled_from(["", "", ', "outputs": []', ', "outputs": ["labels"]', ', "features": null', ', "x": 1',
+                               ', "outputs": ["scores"]', ', "instances": []', ', "instances": null'])  # fmt: skip
+    one = st.tuples(gaps, gaps, row_of(width, gaps), outputs).map(lambda p: f'{p[0]}{{{p[1]}"features":{p[2]}{p[3]}}}')
+    many = st.tuples(gaps, gaps, rows_of(width, gaps), outputs).map(
+        lambda p: f'{p[0]}{{"instances"{p[1]}:{p[2]}{p[3]}}}'
+    )
+    last = rows_of(width, gaps).map(lambda rows: f'{{"outputs": ["labels"], "instances": {rows}}}')
+    return one | many | last
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data(), st.sampled_from(SIGNATURES), st.integers(-1, 1))
+def test_any_body_gets_the_verdict_of_the_general_reader(data: st.DataObject, signature: Signature, off: int) -> None:
+    body = data.draw(
+        spoilt(envelopes(max(1, len(signature.columns) + (off if data.draw(st.booleans()) else 0)))) | soups()
+    )
+    assert served(body, signature) == generally(body, signature)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES, ids=range(len(SIGNATURES)))
+@pytest.mark.parametrize("form", ['{"features": [%s]}', '{"instances": [[%s]]}', '{"instances": [[0], [%s]]}'])
+def test_each_way_to_write_a_number_gets_the_verdict_of_the_general_reader(signature: Signature, form: str) -> None:
+    for text in (*GOOD_NUMBERS, *BAD_NUMBERS):
+        body = (form % ", ".join([text] * len(signature.columns))).encode()
+        assert served(body, signature) == generally(body, signature), text
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["[[1,2],[3]]", "[[1],[2,3]]", "[[1,2,3],[4]]", "[[1,2],3]", "[3,[1,2]]", "[[[1,2]]]", "[[1,2],[]]",
+     "[[],[1,2,3,4]]", "[[[1],[2]]]", "[[1,[2]]]", "[[],[]]", "[[]]", "[]", "[1,2]", "[[1,2]],[[3,4]]",
+     "[[1,2],[3,4]", "[[1,2],[3,4]]]", "[[1,2],]", "[[1,2,],[3,4]]", "[,[1,2]]", "[[1,2][3,4]]", "[[1 2]]",
+     "[[[]],[1,2]]", "[[[1,2],[]]]", "[[1],[2]]", "[[1]]", "[[[1]],[[2]]]", "[[],[1]]", "[[[],1],[[2],[3]]]",
+     "[[1,2],{}]", '[[1,2],"a"]', "[[1,2],null]", "[[1,true]]", "[[[[[["]
+)  # fmt: skip
+@pytest.mark.parametrize("width", [1, 2])
+def test_the_shape_is_proved_whatever_the_nesting(rows: str, width: int) -> None:
+    for datatype in ("FP32", "INT64"):
+        signature = numbers(datatype, width)
+        for body in (f'{{"instances": {rows}}}'.encode(), f'{{"features": {rows}}}'.encode()):
+            assert served(body, signature) == generally(body, signature)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances": [[1,2,3,4]], "instances": [[1,2,3,4]]}',
+        b'{"instances": [[1,2,3,4]], "\\u0069nstances": [[5,6,7,8]]}',
+        b'{"\\u0069nstances": [[5,6,7,8]]}',
+        b'{"instances": [[1,2,3,4]], "outputs": ["labels"], "outputs": []}',
+        b'{"instances": "\x7f0"}',
+        b'{"instances": "\x7f0", "x": [[1,2,3,4]]}',
+        b'{"features": "\x7f0", "instances": [[1,2,3,4]]}',
+        b'{"x": "\\"instances\\":[[1,2,3,4]]"}',
+        b'{"a":"instances":[[1,2,3,4]]}',
+        b'{"instances":[[1,2,3,4]]:1}',
+        b'{[[1,2,3,4]]}',
+        b'{"instances"[[1,2,3,4]]}',
+        b'["instances":[[1,2,3,4]]]',
+        b'[{"instances":[[1,2,3,4]]}]',
+        b'{"x": {"instances":[[1,2,3,4]]}}',
+        b'{"instances":[[1,2,3,4]]}{"instances":[[1,2,3,4]]}',
+        b'{"instances":[[1,2,3,4]]}\x00',
+        b'{"instances":[[1,2,3,4]]',
+        b'"instances":[[1,2,3,4]]}',
+        b'{"instances":[[1,2,3,4]]\x7f}',
+        b'{"instances":[[1,2,3,4]], "outputs": ["\x7f0"]}',
+        b'{"instances":[[1,2,3,4]], "outputs": ["\x7f1"]}',
+        b'{"instances":[[1,2,3,4]], "outputs": "labels"}',
+        b'{"instances":[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]}',
+    ],
+)  # fmt: skip
+def test_envelopes_that_try_to_pass_for_others(body: bytes) -> None:
+    assert served(body, IRIS) == generally(body, IRIS)
+
+
+def test_good_rows_take_the_quick_way() -> None:
+    for signature in (IRIS, ONE, GAPPED, numbers("UINT8"), numbers("UINT64"), numbers("FP16")):
+        row = "[" + ",".join(["1"] * len(signature.columns)) + "]"
+        assert quick_rows(f'{{"instances": [{row}, {row}]}}'.encode(), signature, 4) is not None
+        if signature.columns[0].datatype.startswith("FP"):
+            assert quick_row(f'{{"features": {row}}}'.encode(), signature) is not None
+
+
+def test_a_large_body_arrives_to_the_last_bit_and_stays_when_the_next_one_is_read() -> None:
+    signature = numbers("FP64", 30)
+    rows = np.random.default_rng(7).normal(size=(500, 30))
+    body = f'{{"instances": {rows.tolist()}}}'.encode()
+    first = quick_rows(body, signature, 500)
+    other = quick_rows(body.replace(b"0.", b"9."), signature, 500)
+    assert first is not None
+    assert other is not None
+    np.testing.assert_array_equal(first[1]["input"], rows)

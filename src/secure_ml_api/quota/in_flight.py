@@ -17,22 +17,25 @@ _log = logging.getLogger(__name__)
 
 # Processes that nobody gave a slot are told apart by their pid, above every slot that a server hands out.
 _UNNAMED = 1 << 31
+# A worker keeps at most this part of a subject's limit for its next requests.
+_SHARE_KEPT = 16
 
 
 class Lease:
     """One request's place; given back once, by ``release`` or at the end of a ``with`` block."""
 
-    __slots__ = ("_in_flight", "_subject")
+    __slots__ = ("_in_flight", "_limit", "_subject")
 
-    def __init__(self, in_flight: InFlight, subject: str) -> None:
+    def __init__(self, in_flight: InFlight, subject: str, limit: int) -> None:
         self._in_flight: InFlight | None = in_flight
         self._subject = subject
+        self._limit = limit
 
     def release(self) -> None:
         """Give the place back; a second call does nothing. Never raises."""
         in_flight, self._in_flight = self._in_flight, None
         if in_flight is not None:
-            in_flight.leave(self._subject)
+            in_flight.leave(self._subject, self._limit)
 
     def __enter__(self) -> Self:
         return self
@@ -49,6 +52,10 @@ class InFlight:
     A subject's record lists (slot, leases) of every worker that holds some. Each worker writes its own number, whole,
     from what it knows in memory: so a record that was lost, or could not be written, is right again after the next
     write, and a dead worker's part goes with its slot. Without a ``state`` only this process is counted.
+
+    A place that is given back is kept for the subject's next request, without a write, as long as this worker keeps no
+    more than a sixteenth of the subject's limit; housekeeping gives those back. So another worker may refuse a subject
+    that is within that of its limit, for a second at most; limits below sixteen are exact at every moment.
     """
 
     def __init__(self, state: SharedState | None, on_error: Literal["local", "refuse"]) -> None:
@@ -56,6 +63,7 @@ class InFlight:
         self._on_error = on_error
         self._lock = Lock()
         self._mine: dict[str, int] = {}
+        self._kept: dict[str, int] = {}
         self._unwritten: set[str] = set()
         self._slot: int | None = None
         self._pid = 0
@@ -71,10 +79,10 @@ class InFlight:
         with self._lock:
             self._forget_what_a_parent_held()
             mine = self._mine.get(subject, 0) + 1
-            if not self._fits(subject, mine, limit):
+            if not self._takes_kept(subject) and not self._fits(subject, mine, limit):
                 raise _full(limit)
             self._mine[subject] = mine
-        return Lease(self, subject)
+        return Lease(self, subject, limit)
 
     def enter_if(self, subject: str, limit: int, agreed: Callable[[Any], bool]) -> Lease | None:
         """As ``enter``, in one transaction with what ``agreed`` does there to the counters; None when it disagrees.
@@ -87,37 +95,59 @@ class InFlight:
         with self._lock:
             self._forget_what_a_parent_held()
             mine = self._mine.get(subject, 0) + 1
-            key, slot = subject.encode(), self._current_slot()
-            with self._state.over_all(write=True) as (transaction, tables):
-                table = tables["in_flight"]
-                others = _others(transaction.get(key, db=table), slot)
-                if sum(others[1::2]) + mine > limit:
-                    raise _full(limit)
-                if not agreed(transaction):
-                    return None
-                transaction.put(key, pack(f"<{len(others) + 2}I", *others, slot, mine), db=table)
+            try:
+                with self._state.over_all(write=True) as (transaction, tables):
+                    if not self._kept.get(subject):
+                        self._write_place(transaction, tables["in_flight"], subject, mine, limit)
+                    if not agreed(transaction):
+                        raise _Disagreed  # which undoes the transaction
+            except _Disagreed:
+                return None
+            self._takes_kept(subject)
             self._mine[subject] = mine
-        return Lease(self, subject)
+        return Lease(self, subject, limit)
 
-    def leave(self, subject: str) -> None:
+    def leave(self, subject: str, limit: int) -> None:
         with self._lock:
             self._forget_what_a_parent_held()
             mine = self._mine.get(subject, 0) - 1
-            if mine > 0:
-                self._mine[subject] = mine
-            elif mine == 0:
-                del self._mine[subject]
-            else:
+            if mine < 0:
                 return  # taken by the parent of a fork, and its to give back
-            self._write_later_if_not_now(subject, mine)
+            if mine:
+                self._mine[subject] = mine
+            else:
+                del self._mine[subject]
+            kept = self._kept.get(subject, 0)
+            if kept < limit // _SHARE_KEPT and self._state is not None:
+                self._kept[subject] = kept + 1
+            else:
+                self._write_later_if_not_now(subject, mine + kept)
+
+    def _takes_kept(self, subject: str) -> bool:
+        """Whether a place was kept for ``subject``; it is taken."""
+        kept = self._kept.get(subject, 0)
+        if kept > 1:
+            self._kept[subject] = kept - 1
+        elif kept:
+            del self._kept[subject]
+        return kept > 0
+
+    def _write_place(self, transaction: Any, table: Any, subject: str, mine: int, limit: int) -> None:
+        key, slot = subject.encode(), self._current_slot()
+        others = _others(transaction.get(key, db=table), slot)
+        if sum(others[1::2]) + mine > limit:
+            raise _full(limit)
+        transaction.put(key, pack(f"<{len(others) + 2}I", *others, slot, mine), db=table)
 
     def mend(self) -> None:
-        """Write again what could not be written; never raises."""
-        if not self._unwritten:
+        """Give back the places that were kept, and write again what could not be written; never raises."""
+        if not self._unwritten and not self._kept:
             return
         with self._lock:
             self._forget_what_a_parent_held()
-            for subject in list(self._unwritten):
+            owed = self._unwritten | self._kept.keys()
+            self._kept.clear()
+            for subject in owed:
                 self._write_later_if_not_now(subject, self._mine.get(subject, 0))
 
     def drop_slot(self, slot: int) -> None:
@@ -177,7 +207,12 @@ class InFlight:
         if pid != self._pid:
             self._pid = pid
             self._mine.clear()
+            self._kept.clear()
             self._unwritten.clear()
+
+
+class _Disagreed(Exception):
+    """What was asked inside a transaction said no."""
 
 
 def _full(limit: int) -> QuotaExceeded:

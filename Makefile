@@ -7,7 +7,7 @@ HOME_DIR ?= var
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types lock loadtest clean
+.PHONY: help setup run test check lint types lock loadtest compare clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -35,6 +35,9 @@ types: $(VENV)/.ready-test            ## Mypy, strict
 
 loadtest: $(VENV)/.ready-test            ## Load-test a server; see loadtests/README.md
 	$(BIN)/python -m loadtests $(LOADTEST)
+
+compare: $(VENV)/.ready-test            ## Measure this server beside others; see loadtests/compare/README.md
+	$(BIN)/python -m loadtests.compare $(COMPARE)
 
 lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train test; do \

@@ -1,0 +1,7 @@
+"""``python -m loadtests.compare``: see README.md."""
+
+import sys
+
+from .run import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The servers that are compared, one folder each: how it is started, asked and read, and its own application file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
@@ -29,6 +30,7 @@ from .inference.services import Services
 from .models.registry import Registry
 from .models.store import Store
 from .quota.opening import open_limiter
+from .runtimes.protocol import Runtime
 from .settings import Settings
 from .telemetry.metrics import Metrics
 
@@ -79,10 +81,11 @@ class House:
         self.stores.trail.flush()
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     """The application for ``settings``; builds what may be built before a fork, and starts nothing.
 
-    Raises OperatorError for a home that cannot serve.
+    ``runtimes`` load its packages, those of this installation when none are given. Raises OperatorError for a home that
+    cannot serve.
     """
     require_migrated(settings.database_url)
     app = Flask(EXTENSION, static_folder=None, template_folder=None)
@@ -97,7 +100,7 @@ def create_app(settings: Settings) -> Flask:
 
     stores = open_stores(settings)
     doormen = post_doormen(app, settings, stores)
-    services = _services(settings, stores, doormen)
+    services = _services(settings, stores, doormen, runtimes)
     house = House(settings, stores, doormen, services)
     app.extensions[EXTENSION] = house
     _add_routes(app, house)
@@ -154,8 +157,8 @@ def house_of(app: Flask) -> House:
     return house
 
 
-def _services(settings: Settings, stores: Stores, doormen: Doormen) -> Services:
-    registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run)
+def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Sequence[Runtime]) -> Services:
+    registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run, runtimes=runtimes)
     registry.load()
     inference = settings.inference
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))

@@ -50,13 +50,19 @@ class InferParameters(Tolerant):
     binary_data_output: bool | None = None
 
 
+class InputParameters(Tolerant):
+    """Parameters of one input tensor that are understood here."""
+
+    binary_data_size: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
+
+
 class InferTensor(Tolerant):
-    """One input tensor; ``data`` is nested or flat, row-major."""
+    """One input tensor; ``data`` is nested or flat, row-major, and absent when its elements follow in binary."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
     shape: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=MAX_RANK)]
     datatype: Datatype
-    parameters: dict[str, Any] | None = None
+    parameters: InputParameters | None = None
     data: list[Any] | None = None
 
 

@@ -19,7 +19,7 @@ def read_json(body: bytes, most_parts: int | None = None) -> Any:
     Lists, objects and their members take up to 30 times the memory of their text: with more than ``most_parts`` of
     them together the body is refused before it is parsed, with BodyTooLarge.
     """
-    if most_parts is not None and _has_more_parts(body, most_parts):
+    if most_parts is not None and has_more_parts(body, most_parts):
         raise BodyTooLarge(f"the body has more than {most_parts} lists, objects and members")
     try:
         text = body.decode("utf-8")
@@ -48,7 +48,8 @@ def parts_of(signature: Signature, max_rows: int) -> int:
     return max_rows * (1 + 3 * columns) + 64 * columns + 256
 
 
-def _has_more_parts(body: bytes, most: int) -> bool:
+def has_more_parts(body: bytes, most: int) -> bool:
+    """Whether ``body`` has more than ``most`` lists, objects and members."""
     if body.count(b"[") + body.count(b"{") + body.count(b":") <= most:
         return False
     parts = 0  # what stands inside strings does not count

@@ -6,7 +6,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
 from ..errors import NotAcceptable, UnsupportedContent
-from .question import JSON
+from .question import BINARY, JSON
 
 FORM = "application/x-www-form-urlencoded"
 _ANYTHING = frozenset({"", "*/*", JSON})
@@ -25,9 +25,10 @@ def check_json_or_form(content_type: str, accept: str) -> None:
     check_accept(accept)
 
 
-def check_answer(_: str, accept: str) -> None:
-    """Raise NotAcceptable when the caller takes no JSON; what is sent is told by other means than its type."""
-    check_accept(accept)
+def check_tensors(_: str, accept: str) -> None:
+    """Raise NotAcceptable when the caller takes neither JSON nor binary; the request itself tells which."""
+    if accept != BINARY:
+        check_accept(accept)
 
 
 def check_content_type(content_type: str) -> None:

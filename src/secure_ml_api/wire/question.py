@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from ..tensors import Signature, Tensors
 
 JSON = "application/json"
+BINARY = "application/octet-stream"
 
 
 class Payload(NamedTuple):

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from operator import le
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 
 from ..errors import Refusal
 from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
-from .envelopes import RowsRequest, read_envelope
+from .envelopes import RowsRequest, TensorFlowRequest, read_envelope
 from .excerpt import excerpt, mark
 from .json_text import read_json
 from .number_text import Array, reach, read_numbers
@@ -25,6 +25,7 @@ _GAP = rb"[ \t\r\n]*+"
 _ONE_ROW = re.compile(_GAP.join([b"", rb"\{", b'"features"', b":", rb"(\[[-+0-9.eE, \t\r\n]++\])", rb"\}", b""]))
 _MOST_ENVELOPE_BYTES = 512
 _ENVELOPES = 256
+R = TypeVar("R", RowsRequest, TensorFlowRequest)
 
 
 class _Reach(NamedTuple):
@@ -59,28 +60,35 @@ def quick_row(body: bytes, signature: Signature) -> Array | None:
 def quick_rows(body: bytes, signature: Signature, max_rows: int) -> tuple[RowsRequest, Tensors, int] | None:
     """The request without its rows, the tensors of the rows and their number; None when ``row_reader`` must judge."""
     within = _reach(signature)
-    cut = None if within is None else excerpt(body, b'"instances"')
-    if within is None or cut is None or len(cut.arrays) != 1 or len(cut.envelope) > _MOST_ENVELOPE_BYTES:
+    quick = quick_instances(body, RowsRequest, signature) if within is not None else None
+    if within is None or quick is None:
         return None
-    request = _request(cut.envelope)
-    if request is None:
-        return None
-    numbers = read_numbers(cut.arrays[0], signature.columns[0].datatype, len(within.lows))
-    if numbers is None or numbers.ndim == 1 or len(numbers) > max_rows:
+    request, numbers = quick
+    if request.features is not None or numbers.ndim == 1 or len(numbers) > max_rows:
         return None
     if (numbers.min(axis=0) < within.low_array).any() or (numbers.max(axis=0) > within.high_array).any():
         return None
     return request, {"input": numbers.astype(within.dtype, copy=False)}, len(numbers)
 
 
+def quick_instances(body: bytes, form: type[R], signature: Signature) -> tuple[R, Array] | None:
+    """A request whose ``instances`` are numbers: what is around them, as ``form``, and what ``read_numbers`` gives."""
+    cut = excerpt(body, b'"instances"')
+    if cut is None or len(cut.arrays) != 1 or len(cut.envelope) > _MOST_ENVELOPE_BYTES:
+        return None
+    request = _around(cut.envelope, form)
+    numbers = read_numbers(cut.arrays[0], signature.columns[0].datatype, len(signature.columns)) if request else None
+    return None if request is None or numbers is None else (request, numbers)
+
+
 @lru_cache(maxsize=_ENVELOPES)
-def _request(envelope: bytes) -> RowsRequest | None:
+def _around(envelope: bytes, form: type[R]) -> R | None:
     """The envelope, its list of rows left empty; kept, because all of a client's requests have the same one."""
     try:
         value = read_json(envelope)
-        if not isinstance(value, dict) or value.get("instances") != mark(0) or value.get("features") is not None:
+        if not isinstance(value, dict) or value.get("instances") != mark(0):
             return None
-        return read_envelope(RowsRequest, {**value, "instances": []})
+        return read_envelope(form, {**value, "instances": []})
     except Refusal:
         return None
 

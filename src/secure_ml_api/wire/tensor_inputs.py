@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def join_columns(given: Mapping[str, Array], signature: Signature) -> Mapping[st
     """
     if not signature.is_matrix or set(given) != set(signature.column_names):
         return given
-    columns = [_converted(column, _shaped(column.name, given[column.name], (-1, 1))) for column in signature.columns]
+    columns = [converted(column, _shaped(column.name, given[column.name], (-1, 1))) for column in signature.columns]
     if len({len(column) for column in columns}) > 1:
         raise SignatureMismatch("the inputs do not have the same number of rows")
     return {"input": np.hstack(columns)}
@@ -53,7 +54,7 @@ def shortened(names: Sequence[str]) -> str:
     return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
 
 
-def _converted(column: Column, values: Array) -> Array:
+def converted(column: Column, values: Array) -> Array:
     """``values`` in the datatype of ``column``; a truth value is no number, and a fraction no integer."""
     dtype = NUMPY_DTYPES[column.datatype]
     if values.dtype == dtype:
@@ -62,14 +63,14 @@ def _converted(column: Column, values: Array) -> Array:
         detail = f"expected datatype {column.datatype}"
         raise SignatureMismatch("an input does not have the model's datatype", [Misfit(detail, feature=column.name)])
     with np.errstate(over="ignore"):
-        converted = values.astype(dtype)
-    lost = np.isinf(converted) if dtype.kind == "f" else converted != values
+        made = values.astype(dtype)
+    lost = np.isinf(made) & ~np.isinf(values) if dtype.kind == "f" else made != values
     if lost.any():
         detail = f"the number is too large for {column.datatype}"
         rows = np.flatnonzero(lost)[:_MAX_MISFITS]
         misfits = [Misfit(detail, row=int(row), feature=column.name) for row in rows]
         raise SignatureMismatch("some rows do not fit the model", misfits)
-    return converted
+    return made
 
 
 def _shaped(name: str, tensor: Array, shape: tuple[int, ...]) -> Array:
@@ -85,7 +86,9 @@ def _shaped(name: str, tensor: Array, shape: tuple[int, ...]) -> Array:
 
 def _check_values(tensors: Tensors, signature: Signature) -> None:
     """Raise SignatureMismatch, naming the first hundred places row by row, where a value is out of bounds."""
-    may_be_missing = any(tensor.dtype.kind == "f" and np.isnan(tensor).any() for tensor in tensors.values())
+    if signature.is_matrix and _is_within(tensors["input"], signature):
+        return
+    may_be_missing = any(tensor.dtype.kind == "f" and not np.isfinite(tensor).all() for tensor in tensors.values())
     places: list[tuple[int, int]] = []
     for index, column in enumerate(signature.columns):
         if not (may_be_missing or _is_bounded(column)):
@@ -101,6 +104,27 @@ def _check_values(tensors: Tensors, signature: Signature) -> None:
         raise SignatureMismatch("some rows do not fit the model", misfits)
 
 
+def _is_within(matrix: Array, signature: Signature) -> bool:
+    """Whether every value is finite and within its column's bounds, at a fraction of the cost of finding out which."""
+    if matrix.dtype.kind != "f":
+        return not any(map(_is_bounded, signature.columns))
+    if not len(matrix):
+        return True
+    lows, highs = _limits(signature)
+    return bool((matrix.min(axis=0) >= lows).all() and (matrix.max(axis=0) <= highs).all())
+
+
+@lru_cache(maxsize=512)
+def _limits(signature: Signature) -> tuple[Array, Array]:
+    """The least and the greatest value of each column, [columns] in the matrix's datatype; finite, so none is NaN."""
+    dtype = NUMPY_DTYPES[signature.columns[0].datatype]
+    span = np.finfo(dtype)
+    lows = [span.min if column.minimum is None else column.minimum for column in signature.columns]
+    highs = [span.max if column.maximum is None else column.maximum for column in signature.columns]
+    with np.errstate(over="ignore"):
+        return np.maximum(np.array(lows).astype(dtype), span.min), np.minimum(np.array(highs).astype(dtype), span.max)
+
+
 def _is_bounded(column: Column) -> bool:
     return column.minimum is not None or column.maximum is not None or column.choices is not None
 
@@ -111,8 +135,8 @@ def _wrong(values: Array, column: Column) -> Array:
         known = frozenset(column.choices)
         return np.fromiter((value not in known for value in values), dtype=bool, count=len(values))
     wrong = np.zeros(len(values), dtype=bool)
-    if values.dtype.kind == "f" and not column.allow_missing:
-        wrong |= np.isnan(values)
+    if values.dtype.kind == "f":
+        wrong |= np.isinf(values) if column.allow_missing else ~np.isfinite(values)
     with np.errstate(over="ignore"):  # a bound past the reach of FP32 bounds nothing
         if column.minimum is not None:
             wrong |= values < column.minimum
@@ -129,4 +153,4 @@ def _bounds(column: Column) -> str:
         parts.append(f"at least {column.minimum:.15g}")
     if column.maximum is not None:
         parts.append(f"at most {column.maximum:.15g}")
-    return f"must be {' and '.join(parts)}" if parts else "expected a number"
+    return f"must be {' and '.join(parts)}" if parts else "expected a finite number"

@@ -10,13 +10,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import Misfit, SignatureMismatch
-from ..tensors import Signature, Tensors, TensorSpec
+from ..errors import Misfit, Refusal, SignatureMismatch
+from ..tensors import NUMPY_DTYPES, Signature, Tensors, TensorSpec
 from .envelopes import TensorFlowRequest, read_envelope
 from .json_answer import json_answer, plain
 from .json_text import parts_of, read_json
 from .negotiation import check_json_or_form
+from .number_text import fits
 from .question import Answer, Dialect, Payload
+from .quick_rows import quick_instances
 from .rows import check_row_count
 from .tensor_inputs import fit_tensors, other_inputs
 from .tensor_reader import Array, read_tensor
@@ -47,24 +49,53 @@ class TensorFlowQuestion:
 
 
 def decode_tensorflow(payload: Payload, signature: Signature, max_rows: int) -> TensorFlowQuestion:
-    """The question in ``body``; raises MalformedBody or SignatureMismatch."""
-    request = read_envelope(TensorFlowRequest, read_json(payload.body, parts_of(signature, max_rows)))
+    """The question in ``payload``; raises MalformedBody, BodyTooLarge or SignatureMismatch."""
+    return _read_quickly(payload.body, signature, max_rows) or read_tensorflow(payload.body, signature, max_rows)
+
+
+def read_tensorflow(body: bytes, signature: Signature, max_rows: int) -> TensorFlowQuestion:
+    """The question in ``body``; the one judge of bodies that are not plainly good."""
+    request = read_envelope(TensorFlowRequest, read_json(body, parts_of(signature, max_rows)))
+    _check_form(request)
+    if request.instances is not None:
+        check_row_count(len(request.instances), max_rows)
+    named = _by_name(request, signature)
+    given = {spec.name: _tensor(spec, named[spec.name], signature) for spec in signature.inputs if spec.name in named}
+    return _question(request, given, signature, max_rows)
+
+
+def _read_quickly(body: bytes, signature: Signature, max_rows: int) -> TensorFlowQuestion | None:
+    """The question when it has rows of nothing but numbers; None when the general reader must judge."""
+    datatype = signature.columns[0].datatype
+    if not signature.is_matrix or datatype in {"BOOL", "FP16"}:
+        return None
+    quick = quick_instances(body, TensorFlowRequest, signature)
+    if quick is None or len(quick[1]) > max_rows or not fits(quick[1], datatype):
+        return None
+    request, numbers = quick
+    try:
+        _check_form(request)
+        return _question(request, {"input": numbers.astype(NUMPY_DTYPES[datatype], copy=False)}, signature, max_rows)
+    except Refusal:
+        return None
+
+
+def _check_form(request: TensorFlowRequest) -> None:
     if request.signature_name not in {None, "", SIGNATURE_NAME}:
         raise SignatureMismatch(
             f"the model has one signature, {SIGNATURE_NAME}", [Misfit("unknown", feature="signature_name")]
         )
     if (request.instances is None) == (request.inputs is None):
         raise SignatureMismatch("send either instances, row by row, or inputs, column by column")
-    columnar = request.instances is None
-    if request.instances is not None:
-        check_row_count(len(request.instances), max_rows)
-    named = _by_name(request, signature)
-    given = {spec.name: _tensor(spec, named[spec.name], signature) for spec in signature.inputs if spec.name in named}
+
+
+def _question(
+    request: TensorFlowRequest, given: Mapping[str, Array], signature: Signature, max_rows: int
+) -> TensorFlowQuestion:
     inputs = fit_tensors(given, signature)
     rows = len(next(iter(inputs.values())))
     check_row_count(rows, max_rows)
-    wanted = tuple(spec.name for spec in signature.outputs)
-    return TensorFlowQuestion(signature, inputs, rows, columnar, wanted)
+    return TensorFlowQuestion(signature, inputs, rows, request.instances is None, signature.output_names)
 
 
 def _by_name(request: TensorFlowRequest, signature: Signature) -> Mapping[str, list[Any]]:

@@ -39,8 +39,8 @@ class ServerSettings(_Section):
     workers: Annotated[int, Field(ge=0, le=512)] = 0
     """Worker processes; 0 takes one per CPU that the process may use, fewer when memory is short."""
     threads: Annotated[int, Field(ge=1, le=512)] = 64
-    """Requests that a worker answers at once, each in a thread that is made when it is first needed. Inference itself is
-    bounded by ``inference.max_concurrent_runs``; the others wait for a run, and can share one if there are threads."""
+    """Requests that a worker answers at once, each in a thread that is made when it is first needed; inference itself
+    is bounded by ``inference.max_concurrent_runs``, and callers that wait in threads can share a run."""
     worker_class: str = "gthread"
     """Gunicorn worker class."""
     header_timeout_seconds: Seconds = 10.0

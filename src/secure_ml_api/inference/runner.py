@@ -97,7 +97,10 @@ class Runner:
             started_at = time.perf_counter()
             outputs = model.session.run(batch.inputs, batch.wanted)
             seconds = time.perf_counter() - started_at
-            parts = split(outputs, batch.row_counts)
+            answers = [
+                {name: part[name] for name in job.wanted}
+                for job, part in zip(jobs, split(outputs, batch.row_counts), strict=True)
+            ]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is one caller's and not the others'
             self.admission.send_back(jobs[1:])
             told = {"model": model.name, "version": model.version, "callers": len(jobs), "error": type(error).__name__}
@@ -106,9 +109,8 @@ class Runner:
         except BaseException:
             self.admission.send_back(jobs[1:])
             raise
-        for job, part in zip(jobs, parts, strict=True):
-            job.outputs = {name: part[name] for name in job.wanted}
-            job.started_at = started_at
+        for job, answer in zip(jobs, answers, strict=True):
+            job.outputs, job.started_at = answer, started_at
         _count_run(metrics, seconds, sum(batch.row_counts))
         return True
 

@@ -12,7 +12,7 @@ from ..auth.policy import is_scope, predict_scopes, require_scope
 from ..errors import InsufficientScope, Refusal, TokenMissing, TokenRefused
 from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
-from ..wire.compression import decompressed
+from ..wire.compression import compressed, decompressed
 from ..wire.question import Answer, Payload
 from .call import Call, Visit
 from .outcomes import failure, outcomes
@@ -127,7 +127,8 @@ def run(call: Call, services: Services) -> None:
 
 def encode(call: Call, _: Services) -> None:
     """Tensors → the bytes of the answer, in the caller's protocol."""
-    call.answer = call.question.answer(call.outputs, call.model.name, call.model.version)
+    answer = call.question.answer(call.outputs, call.model.name, call.model.version)
+    call.answer = compressed(answer, call.accept_encoding)
 
 
 GUARD: tuple[Callable[[Visit, Services], None], ...] = (authenticate, limit)

@@ -264,7 +264,9 @@ def _first_complaint(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{where}: unknown setting; `secure-ml-api doctor` lists the known ones"
+        kind = Settings.model_fields[str(first["loc"][0])].annotation
+        known = ", ".join(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else ""
+        return f"{where}: unknown setting; known are {known}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
 

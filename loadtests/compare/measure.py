@@ -114,8 +114,8 @@ def _try(bench: Bench, workload: Workload, repeat: int, result: Result, take: Ca
 
 
 def _fail(bench: Bench, workload: Workload, result: Result, trouble: Exception) -> None:
-    result.trouble = str(trouble)
-    bench.say(f"{workload.key}: {result.label} FAILED: {trouble}")
+    result.trouble = " ".join(str(trouble).split())
+    bench.say(f"{workload.key}: {result.label} FAILED: {result.trouble}")
 
 
 def _busy_seconds(core: int) -> float:

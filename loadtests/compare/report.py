@@ -81,8 +81,8 @@ has authentication, quotas or validation beyond types, except the conventional F
 
 _METHOD = (
     "CPU is user and system time of the server's whole process tree divided by answers. A single answer that is an"
-    " error, or that differs from the trained model's when it is checked before and after each run, takes the server out"
-    " of the work."
+    " error, or that differs from the trained model's when it is checked before and after each run, takes the server"
+    " out of the work."
 )
 
 

@@ -1,7 +1,8 @@
 """MLServer: models in the server's own process (``parallel_workers`` 0), no metrics, no debug, no access log.
 
 It has no ONNX runtime, so app.py is one in the way that its documentation shows. ``native`` is its scikit-learn runtime
-with the joblib file, which is what its users deploy. Several workers are its ``parallel_workers``.
+with the joblib file, which is what its users deploy. Several workers are its ``parallel_workers``. Its server says that
+it is ready before its models are, so the model's own probe is asked.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class MlServer:
         (site.directory / "model-settings.json").write_text(json.dumps(model))
         environ = model_environ(site) | {"PYTHONPATH": f"{Path(__file__).parent}:{SHARED}"}
         command = (str(site.python.parent / "mlserver"), "start", str(site.directory))
-        return Start(command, "/v2/health/ready", environ, site.directory)
+        return Start(command, "/v2/models/model/ready", environ, site.directory)
 
     def request(self, site: Site, rows: list[list[float]]) -> Request:
         tensor = {"name": "rows", "datatype": "FP32", "shape": [len(rows), len(rows[0])]}

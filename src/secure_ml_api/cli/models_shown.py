@@ -52,6 +52,8 @@ def pack_lines(manifest: Manifest, digest: str, aliases: Mapping[str, str]) -> I
     yield f"packed {name}/{version} {digest}"
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)
+    yield from _timing_lines(manifest)
+    yield from _need_lines(manifest)
     if aliases.get(PRODUCTION, version) == version:
         yield "the next start or reload of the server serves it"
     else:
@@ -78,6 +80,8 @@ def show_lines(manifest: Manifest, digest: str) -> Iterator[str]:
     yield from (f"{metric}: {value:g}" for metric, value in sorted(manifest.metrics.items()))
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)
+    yield from _timing_lines(manifest)
+    yield from _need_lines(manifest)
 
 
 def listing(store: Store) -> list[dict[str, Any]]:
@@ -164,6 +168,24 @@ def _parity_lines(parity: ParityReport) -> Iterator[str]:
     if parity.near_ties:
         differing = f"{parity.differing_near_ties} of them answered otherwise"
         yield f"  near-ties, where rounding decides: {parity.near_ties} generated rows, {differing}"
+
+
+def _timing_lines(manifest: Manifest) -> Iterator[str]:
+    """The forms that were timed against each other when the model was packed, the kept one marked."""
+    counts = sorted({timing.rows for timing in manifest.timings})
+    if not counts:
+        return
+    yield f"time of a run, in microseconds, on {', '.join(map(str, counts))} rows (median, where it was packed):"
+    measured = {(timing.graph, timing.rows): timing.microseconds for timing in manifest.timings}
+    for graph in dict.fromkeys(timing.graph for timing in manifest.timings):
+        cells = [measured.get((graph, count)) for count in counts]
+        figures = "  ".join(f"{'-' if cell is None else f'{cell:.1f}':>10}" for cell in cells)
+        yield f"  {figures}  {graph}{'  (kept)' if graph == manifest.provenance.graph else ''}"
+
+
+def _need_lines(manifest: Manifest) -> Iterator[str]:
+    if manifest.runtime == "sklearn":
+        yield "scikit-learn itself runs it: the server needs `pip install 'secure-ml-api[train]'`"
 
 
 def _column_line(column: Column) -> str:

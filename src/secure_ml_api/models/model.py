@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from ..errors import PackageRefused
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
+from ..runtimes.sklearn import SklearnRuntime
 from ..tensors import Signature
 from .manifest import Manifest
 from .pace import MANY_ROWS, Pace, measure
 from .sample import SAMPLE_FILE, Sample, read_sample
 from .verification import VerifiedPackage
 
-RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(),)
+RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(), SklearnRuntime())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

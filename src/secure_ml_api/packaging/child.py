@@ -1,6 +1,6 @@
 """The converting process: the only one that ever holds a model from a file as an object.
 
-``python -P -m secure_ml_api.packaging.child DIRECTORY`` reads ``job.json`` there and leaves the blueprint, the ONNX
+``python -P -m secure_ml_api.packaging.child DIRECTORY`` reads ``job.json`` there and leaves the blueprint, the
 model and the sample beside it, or ``refusal.txt`` with the one line that explains why not.
 """
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..errors import OperatorError
 from ..models.sample import SAMPLE_FILE
-from ..runtimes.onnx import MODEL_FILE
 from .build import build
+from .contest import MODEL_FILES
 from .describe import align
 from .encoders import categories_of
 from .extras import quiet
@@ -41,7 +41,7 @@ def convert(directory: Path) -> None:
         source=job.source_format,
         source_sha256=hashlib.sha256(data).hexdigest(),
     )
-    (directory / MODEL_FILE).write_bytes(built.model)
+    (directory / MODEL_FILES[built.blueprint.runtime]).write_bytes(built.model)
     (directory / SAMPLE_FILE).write_bytes(built.sample)
     (directory / BLUEPRINT_FILE).write_text(built.blueprint.model_dump_json(), "utf-8")
 

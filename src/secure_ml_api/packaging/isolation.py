@@ -14,9 +14,9 @@ from ..errors import PackageRefused, PackingError
 from ..models.recheck import recheck
 from ..models.sample import SAMPLE_FILE, read_sample
 from ..models.verification import FILE_LIMIT_BYTES, MANIFEST_LIMIT_BYTES, read_regular
-from ..runtimes.onnx import MODEL_FILE, open_graph
 from ..settings import ENVIRONMENT_PREFIX
 from .build import Blueprint, Built
+from .contest import MODEL_FILES, open_model
 from .job import BLUEPRINT_FILE, JOB_FILE, REFUSAL_FILE, Job
 
 DEADLINE_SECONDS = 900
@@ -26,8 +26,9 @@ _REFUSAL_LIMIT_BYTES = 64 * 1024
 def convert_apart(job: Job) -> Built:
     """Do ``job`` in a child process; raises PackingError with the child's reason.
 
-    The child gets none of this program's settings from the environment. Its answer is parsed as JSON, ONNX and plain
-    arrays, never unpickled, and the graph is run on the sample once more here, before anything is signed.
+    The child gets none of this program's settings from the environment. Its answer is parsed as JSON, ONNX (or skops,
+    with a fixed list of types) and plain arrays, never unpickled, and the model is run on the sample once more here,
+    before anything is signed.
     """
     with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
         directory = Path(place)
@@ -77,10 +78,10 @@ def _collect(opened: int) -> Built:
         blueprint = Blueprint.model_validate_json(read_regular(opened, BLUEPRINT_FILE, MANIFEST_LIMIT_BYTES))
     except ValidationError:
         raise PackageRefused(f"{BLUEPRINT_FILE} is not what it should be") from None
-    model = read_regular(opened, MODEL_FILE, FILE_LIMIT_BYTES)
+    model = read_regular(opened, MODEL_FILES[blueprint.runtime], FILE_LIMIT_BYTES)
     sample = read_regular(opened, SAMPLE_FILE, FILE_LIMIT_BYTES)
     signature = blueprint.signature
-    recheck(open_graph(model, signature), read_sample(sample, signature), signature)
+    recheck(open_model(blueprint.runtime, model, signature), read_sample(sample, signature), signature)
     return Built(blueprint, model, sample)
 
 

@@ -12,8 +12,8 @@ from ..models.manifest import FileRecord, Manifest
 from ..models.names import is_plain
 from ..models.sample import SAMPLE_FILE
 from ..models.store import Store
-from ..runtimes.onnx import MODEL_FILE, OnnxRuntime
 from .build import Built, build
+from .contest import MODEL_FILES
 from .extras import require_train_extra
 from .isolation import convert_apart
 from .job import Job
@@ -87,17 +87,18 @@ def check_name(store: Store, name: str, version: str | None) -> None:
 
 def publish(built: Built, options: Options, *, store: Store, name: str, version: str | None) -> PackResult:
     """Sign what was built and put it into the home, as the next version unless one is given."""
-    files = {MODEL_FILE: built.model, SAMPLE_FILE: built.sample}
+    files = {MODEL_FILES[built.blueprint.runtime]: built.model, SAMPLE_FILE: built.sample}
     version = version or store.next_version(name)
     manifest = Manifest(
         name=name,
         version=version,
         created=datetime.now(UTC).replace(microsecond=0),
-        runtime=OnnxRuntime.name,
+        runtime=built.blueprint.runtime,
         signature=built.blueprint.signature,
         files={file: FileRecord.of(data) for file, data in files.items()},
         provenance=built.blueprint.provenance,
         parity=built.blueprint.parity,
+        timings=built.blueprint.timings,
         description=options.description,
         metrics=options.metrics,
     )

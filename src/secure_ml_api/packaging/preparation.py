@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .encoders import unwrapped
+
 # These turn their input into float32 themselves before they compare it with a threshold.
 _TREES = ("DecisionTree", "ExtraTree", "RandomForest", "GradientBoosting")
 
@@ -35,6 +37,14 @@ def _round_thresholds_down(tree: Any) -> None:
     exact = tree.threshold
     nearest = exact.astype(np.float32)
     exact[:] = np.where(nearest > exact, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+
+
+def final_step(estimator: Any) -> Any:
+    """The model at the end of a pipeline and inside a finished search, or ``estimator`` itself."""
+    estimator = unwrapped(estimator)
+    while hasattr(estimator, "steps"):
+        estimator = unwrapped(estimator.steps[-1][1])
+    return estimator
 
 
 def _with_rounding(estimator: Any) -> Any:

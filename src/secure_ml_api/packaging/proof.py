@@ -11,7 +11,7 @@ from ..errors import PackingError
 from ..models.manifest import ParityReport
 from ..models.parity import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, compare
 from ..models.sample import Sample
-from ..runtimes.onnx import OnnxSession
+from ..runtimes.protocol import Session
 from ..tensors import NUMPY_DTYPES, Datatype, Signature, Tensors
 from .table import Array, Table
 from .trained import Trained
@@ -28,42 +28,63 @@ class Proof:
     sample: Sample
 
 
-def prove(trained: Trained, session: OnnxSession, signature: Signature, sample: Table, generated: Table) -> Proof:
-    """Compare ``session`` with ``trained`` on every row; raises PackingError naming the first row that differs.
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the trained model answers, found once for all candidates that take numbers of one datatype.
 
-    Sample rows must agree with the trained model's answers to the rows exactly as they are. Generated rows are first
-    rounded to the datatype that the graph takes, and may differ only where the trained model is itself undecided.
+    ``sample`` has the answers to the rows exactly as they are. ``rows`` are generated ones, rounded to the datatype,
+    with ``answers`` to them as rounded; where ``undecided`` the trained model is itself at a threshold.
     """
+
+    signature: Signature
+    sample: Sample
+    rows: Tensors
+    answers: Tensors
+    undecided: npt.NDArray[np.bool_]
+
+
+def refer(trained: Trained, signature: Signature, sample: Table, generated: Table) -> Reference:
+    """Ask ``trained`` what every candidate with ``signature`` has to answer."""
     datatype = _number_type(signature)
-    inputs = sample.tensors(signature)
     answers = _in_types(trained.answers(sample), signature)
-    on_sample = compare(_run(session, inputs, signature), answers, signature)
-    if bool(on_sample.differing.any()):
-        raise PackingError(_where("sample", on_sample.differing))
     rounded = generated.rounded(datatype)
     reference = trained.answers(rounded)
-    given = _run(session, rounded.tensors(signature), signature)
-    on_generated = compare(given, reference, signature)
     undecided = _undecided(trained, rounded, reference, signature, datatype)
-    if bool((on_generated.differing & ~undecided).any()):
-        raise PackingError(_where("generated", on_generated.differing & ~undecided))
+    inputs = sample.tensors(signature)
+    return Reference(signature, Sample(inputs, answers), rounded.tensors(signature), reference, undecided)
+
+
+def prove(session: Session, reference: Reference) -> Proof:
+    """Compare ``session`` with the trained model on every row; raises PackingError naming the first row that differs.
+
+    Generated rows may differ only where the trained model is itself undecided, and the report counts those that do.
+    """
+    signature, sample = reference.signature, reference.sample
+    on_sample = compare(_run(session, sample.inputs, signature), sample.answers, signature)
+    if bool(on_sample.differing.any()):
+        raise PackingError(_where("sample", on_sample.differing))
+    given = _run(session, reference.rows, signature)
+    on_generated = compare(given, reference.answers, signature)
+    if bool((on_generated.differing & ~reference.undecided).any()):
+        raise PackingError(_where("generated", on_generated.differing & ~reference.undecided))
     largest = {
-        name: max(on_sample.largest_differences[name], _largest(given[name], reference[name], ~on_generated.differing))
-        for name in on_sample.largest_differences
+        name: max(on_sample.largest_differences[name], _largest(given[name], tensor, ~on_generated.differing))
+        for name, tensor in reference.answers.items()
+        if name in on_sample.largest_differences
     }
     report = ParityReport(
         sample_rows=sample.rows,
-        generated_rows=generated.rows,
-        near_ties=int(undecided.sum()),
+        generated_rows=len(reference.undecided),
+        near_ties=int(reference.undecided.sum()),
         differing_near_ties=int(on_generated.differing.sum()),
         largest_differences=largest,
         relative_tolerance=RELATIVE_TOLERANCE,
         absolute_tolerance=ABSOLUTE_TOLERANCE,
     )
-    return Proof(report, Sample(inputs, answers))
+    return Proof(report, sample)
 
 
-def _run(session: OnnxSession, inputs: Tensors, signature: Signature) -> Tensors:
+def _run(session: Session, inputs: Tensors, signature: Signature) -> Tensors:
     outputs = [spec.name for spec in signature.outputs]
     rows = len(next(iter(inputs.values())))
     parts = []

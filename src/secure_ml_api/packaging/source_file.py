@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import PackingError
-from .trusted_types import TRUSTED_TYPES
+from ..runtimes.sklearn_types import TRUSTED_TYPES
 
 SourceFormat = Literal["skops", "pickle", "joblib"]
 

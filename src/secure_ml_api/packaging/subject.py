@@ -1,0 +1,75 @@
+"""A trained model with everything that its candidates are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .candidates import Datatype
+from .describe import align, describe, missing_columns, refuse_confused_types
+from .encoders import Categories, categories_of
+from .options import Options
+from .proof import Reference, refer
+from .rows import generate_rows
+from .table import Table
+from .trained import Trained
+
+# More rows than these prove little more, and are stored with the package.
+_MOST_SAMPLE_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A trained model with the rows that every candidate is compared on, and what they say about its columns."""
+
+    trained: Trained
+    sample: Table
+    generated: Table
+    categories: Mapping[str, Categories]
+    missing: frozenset[str]
+    options: Options
+    references: dict[Datatype, Reference]
+    """What the model answers to the rows in each datatype, found when the first candidate needs it."""
+
+    @classmethod
+    def of(cls, estimator: Any, sample: Table, options: Options) -> Subject:
+        """Raises PackingError when model, sample and options do not fit each other."""
+        features = _thinned(align(estimator, sample, options.target))
+        categories = categories_of(estimator, features.names)
+        refuse_confused_types(features, categories)
+        trained = Trained(estimator, features, options.task)
+        missing = missing_columns(trained, features)
+        closed = {name: known for name, known in categories.items() if known.closed and known.is_text}
+        generated = generate_rows(
+            features,
+            choices={name: known.values for name, known in closed.items()},
+            missing=sorted(missing),
+            open_text=[name for name in features.names if features.is_text(name) and name not in closed],
+        )
+        # What the options get wrong is no candidate's fault, so it is found before the first of them.
+        describe(trained, features, options, datatype="FP32", categories=categories, missing=missing)
+        return cls(trained, features, generated, categories, missing, options, {})
+
+    def reference(self, datatype: Datatype) -> Reference:
+        """The trained model's answers to the rows in ``datatype``."""
+        if datatype not in self.references:
+            signature = describe(
+                self.trained,
+                self.sample,
+                self.options,
+                datatype=datatype,
+                categories=self.categories,
+                missing=self.missing,
+            )
+            self.references[datatype] = refer(self.trained, signature, self.sample, self.generated)
+        return self.references[datatype]
+
+
+def _thinned(sample: Table) -> Table:
+    """At most _MOST_SAMPLE_ROWS rows, evenly spaced."""
+    if sample.rows <= _MOST_SAMPLE_ROWS:
+        return sample
+    return sample.take(np.linspace(0, sample.rows - 1, _MOST_SAMPLE_ROWS).astype(np.intp))

@@ -14,7 +14,7 @@ from ..wire.json_answer import json_answer
 from ..wire.oip import OIP
 from .door import Door, read_body, response_of
 
-EXTENSIONS: tuple[str, ...] = ()
+EXTENSIONS = ("binary_tensor_data",)
 
 
 def oip_routes(door: Door, registry: Registry) -> Blueprint:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secure_ml_api.errors import BodyTooLarge, MalformedBody, Refusal, UnsupportedContent
-from secure_ml_api.wire.compression import decompressed
+from secure_ml_api.wire.compression import compressed, decompressed
+from secure_ml_api.wire.question import Answer
 
 LIMIT = 10_000
 
@@ -82,3 +83,45 @@ def test_another_encoding_is_unsupported_and_the_refusal_lists_those_spoken(enco
         decompressed(b"{}", encoding, LIMIT)
     assert caught.value.accepted == ("gzip", "deflate")
     assert "secret" not in caught.value.detail
+
+
+LARGE = Answer(b"0123456789" * 2000, headers=(("A", "b"),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("gzip, deflate", "gzip"),
+        ("deflate", "deflate"),
+        ("deflate, gzip;q=0.5", "deflate"),
+        ("gzip;q=0, deflate", "deflate"),
+        ("br, zstd, GZIP", "gzip"),
+        ("*", "gzip"),
+        ("gzip;q=0, *;q=0.1", "deflate"),
+    ],
+)
+def test_a_large_answer_is_compressed_as_the_caller_asks(asked: str, coding: str) -> None:
+    answer = compressed(LARGE, asked)
+    assert answer.headers == (("A", "b"), ("Content-Encoding", coding), ("Vary", "Accept-Encoding"))
+    assert len(answer.body) < len(LARGE.body)
+    assert decompressed(answer.body, coding, len(LARGE.body)) == LARGE.body
+
+
+@pytest.mark.parametrize(
+    "asked", ["", "identity", "br", "gzip;q=0", "*;q=0", "gzip;q=0, deflate;q=0, *", "gzipped", ";"]
+)
+def test_an_answer_goes_as_it_is_to_callers_who_ask_for_nothing_known(asked: str) -> None:
+    assert compressed(LARGE, asked) is LARGE
+
+
+def test_a_small_answer_is_not_worth_it() -> None:
+    small = Answer(b"{}")
+    assert compressed(small, "gzip") is small
+
+
+@given(st.text(max_size=60) | st.text(st.sampled_from("gzipdeflate*;q=0.1, "), max_size=40))
+def test_any_wish_leaves_an_answer_that_can_be_read(asked: str) -> None:
+    answer = compressed(LARGE, asked)
+    coding = dict(answer.headers).get("Content-Encoding", "")
+    assert decompressed(answer.body, coding, len(LARGE.body)) == LARGE.body

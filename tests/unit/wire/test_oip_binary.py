@@ -1,0 +1,309 @@
+"""The binary tensor extension: elements after the JSON, in both directions, exact and to the last byte."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secure_ml_api.errors import MalformedBody, Refusal
+from secure_ml_api.tensors import NUMPY_DTYPES, Column, Datatype, Signature, Tensors
+from secure_ml_api.wire.oip import OipQuestion, decode_oip
+from secure_ml_api.wire.question import Payload
+from support.signatures import (
+    ALL,
+    COUNTS,
+    FLAGS,
+    GAPS,
+    IRIS,
+    MIXED,
+    ONE,
+    TEXT,
+    column_of,
+    mismatch,
+    places,
+    read_or_refused,
+    tables,
+    words,
+)
+
+ROW = struct.pack("<4f", 1, 2, 3, 4)
+
+
+def tensor(name: str, shape: list[int], datatype: str, size: Any, **more: Any) -> dict[str, Any]:
+    return {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}, **more}
+
+
+def payload(inputs: list[dict[str, Any]], tail: bytes, length: str = "", **more: Any) -> Payload:
+    head = json.dumps({"inputs": inputs, **more}).encode()
+    return Payload(head + tail, inference_header_length=length or str(len(head)))
+
+
+def decode(inputs: list[dict[str, Any]], tail: bytes, signature: Signature = IRIS, **more: Any) -> OipQuestion:
+    return decode_oip(payload(inputs, tail, **more), signature, 1000)
+
+
+def iris(tail: bytes = ROW, rows: int = 1, size: int | None = None, **more: Any) -> OipQuestion:
+    return decode([tensor("input", [rows, 4], "FP32", len(tail) if size is None else size)], tail, **more)
+
+
+def written(cells: list[Any], datatype: Datatype) -> bytes:
+    """``cells`` as the extension writes them."""
+    if datatype == "BYTES":
+        texts = [cell.encode() for cell in cells]
+        return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+    return np.array(cells, dtype=NUMPY_DTYPES[datatype].newbyteorder("<")).tobytes()
+
+
+def malformed(sent: Payload, signature: Signature = IRIS) -> MalformedBody:
+    with pytest.raises(MalformedBody) as caught:
+        decode_oip(sent, signature, 1000)
+    return caught.value
+
+
+@given(st.data(), st.sampled_from(ALL))
+def test_tensors_that_fit_arrive_exactly(data: st.DataObject, signature: Signature) -> None:
+    rows = data.draw(tables(signature))
+    inputs, tails = [], []
+    for index, spec in enumerate(signature.inputs):
+        cells = [cell for row in rows for cell in row] if signature.is_matrix else [row[index] for row in rows]
+        tails.append(written(cells, spec.datatype))
+        inputs.append(tensor(spec.name, [len(rows), spec.shape[1]], spec.datatype, len(tails[-1])))
+    order = data.draw(st.permutations(range(len(inputs))))
+    question = decode([inputs[at] for at in order], b"".join(tails[at] for at in order), signature)
+    assert question.rows == len(rows)
+    for index in range(len(signature.columns)):
+        assert column_of(question.inputs, signature, index) == [row[index] for row in rows]
+
+
+@given(
+    st.binary(max_size=80),
+    st.sampled_from(["0", "1", "2", "79", "80", "81", "-1", "x", " 2", "1e1", "9" * 30, "٣", "+2"]),
+    st.sampled_from(ALL),
+)
+def test_any_bytes_are_a_question_or_a_refusal(body: bytes, length: str, signature: Signature) -> None:
+    question = read_or_refused(lambda: decode_oip(Payload(body, inference_header_length=length), signature, 4))
+    if not isinstance(question, Refusal):
+        assert 1 <= question.rows <= 4
+
+
+@given(
+    st.lists(
+        st.builds(
+            tensor,
+            st.sampled_from(["input", "age", "city", "a", "b", "text", "reading", "secret"]),
+            st.lists(st.integers(0, 3) | st.sampled_from([2**31, 2**16]), max_size=8),
+            st.sampled_from(sorted(NUMPY_DTYPES)),
+            st.integers(-1, 40) | st.sampled_from([2**31, 2**63, True, "4", None, 4.0]),
+            data=st.none() | st.just([]) | st.just([1]),
+        ),
+        max_size=3,
+    ),
+    st.binary(max_size=60),
+    st.sampled_from(ALL),
+)
+def test_any_description_of_any_bytes_is_a_question_or_a_refusal_that_repeats_nothing(
+    inputs: list[dict[str, Any]], tail: bytes, signature: Signature
+) -> None:
+    question = read_or_refused(lambda: decode_oip(payload(inputs, tail), signature, 4))
+    if isinstance(question, Refusal):
+        assert "secret" not in words(question)
+
+
+@pytest.mark.parametrize("rest", range(8))
+def test_memory_is_shared_with_the_body_where_it_is_aligned_and_runtimes_get_aligned_arrays(rest: int) -> None:
+    inputs = [tensor("input", [1, 4], "FP32", 16)]
+    head = json.dumps({"inputs": inputs}).encode()
+    head += b" " * (-(len(head) + 32) % 8 + rest)
+    body = head + ROW
+    array = decode_oip(Payload(body, inference_header_length=str(len(head))), IRIS, 10).inputs["input"]
+    assert array.tolist() == [[1, 2, 3, 4]]
+    assert array.flags.aligned
+    shares = np.shares_memory(array, np.frombuffer(body, dtype=np.uint8))
+    address = np.frombuffer(body, dtype=np.uint8).ctypes.data + len(head)
+    assert shares is (address % 4 == 0)
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "1.0", " 5", "", "9" * 40, "0x5"])
+def test_a_header_that_is_no_number_is_malformed(length: str) -> None:
+    if length:
+        malformed(payload([tensor("input", [1, 4], "FP32", 16)], ROW, length))
+
+
+def test_a_header_longer_than_the_body_is_malformed() -> None:
+    assert "longer than the body" in malformed(Payload(b"{}", inference_header_length="3")).detail
+
+
+def test_a_header_that_cuts_the_json_is_malformed() -> None:
+    malformed(payload([tensor("input", [1, 4], "FP32", 16)], ROW, "10"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "datatype", "size", "tail"),
+    [
+        ([1, 4], "FP32", 15, ROW[:15]),
+        ([1, 4], "FP32", 20, ROW + ROW[:4]),
+        ([1, 4], "FP32", 0, b""),
+        ([1, 4], "FP32", 16, ROW[:12]),
+        ([1, 4], "FP32", 2**62, ROW),
+        ([1, 4], "FP32", 16, ROW + b"\0"),
+        ([2**31, 2**31], "FP32", 16, ROW),
+        ([2**31] * 8, "FP32", 16, ROW),
+        ([2**31, 2**31], "BYTES", 16, ROW),
+        ([1, 4], "BYTES", 16, b"\xff\xff\xff\xff" + ROW[:12]),
+        ([1, 1], "BYTES", 4, b"\x01\0\0\0"),
+        ([1, 1], "BYTES", 5, b"\0\0\0\0\0"),
+        ([1, 1], "BYTES", 3, b"\0\0\0"),
+        ([1, 1], "BYTES", 6, b"\x02\0\0\0\xff\xfe"),
+        ([1, 4], "BOOL", 4, b"\x02\0\0\0"),
+    ],
+)
+def test_bytes_that_do_not_fill_their_tensors_are_malformed(
+    shape: list[int], datatype: str, size: int, tail: bytes
+) -> None:
+    malformed(payload([tensor("input", shape, datatype, size)], tail))
+
+
+def test_data_in_json_and_in_binary_is_malformed() -> None:
+    malformed(payload([tensor("input", [1, 4], "FP32", 16, data=[1, 2, 3, 4])], ROW))
+
+
+def test_a_size_without_the_header_is_malformed() -> None:
+    body = json.dumps({"inputs": [tensor("input", [1, 4], "FP32", 16)]}).encode()
+    assert "Inference-Header-Content-Length" in malformed(Payload(body)).detail
+
+
+@pytest.mark.parametrize("size", [0, None])
+def test_the_empty_tensor_of_kserve_has_no_rows(size: int | None) -> None:
+    refusal = mismatch(lambda: decode([tensor("input", [0, 4], "FP32", size, data=None)], b""))
+    assert refusal.detail == "the request has no rows"
+
+
+def test_some_tensors_may_stand_in_the_json() -> None:
+    inputs = [
+        {"name": "b", "shape": [2], "datatype": "INT64", "data": [3, 4]},
+        tensor("a", [2, 1], "INT64", 16),
+    ]
+    assert decode(inputs, struct.pack("<2q", 1, 2), COUNTS).inputs["input"].tolist() == [[1, 3], [2, 4]]
+
+
+@pytest.mark.parametrize(("datatype", "kind"), [("FP16", "e"), ("FP64", "d"), ("INT8", "b"), ("UINT32", "I")])
+def test_columns_of_other_datatypes_are_converted(datatype: str, kind: str) -> None:
+    inputs = [tensor(name, [1], datatype, struct.calcsize(kind)) for name in IRIS.column_names]
+    assert decode(inputs, struct.pack(f"<4{kind}", 1, 2, 3, 4)).inputs["input"].tolist() == [[1, 2, 3, 4]]
+
+
+def test_fp16_is_read_where_the_model_takes_it() -> None:
+    signature = Signature(task="regression", columns=(Column(name="x", datatype="FP16"),))
+    question = decode([tensor("input", [2, 1], "FP16", 4)], struct.pack("<2e", 0.5, -2), signature)
+    assert question.inputs["input"].tolist() == [[0.5], [-2]]
+
+
+def test_the_matrix_has_the_models_datatype() -> None:
+    refusal = mismatch(lambda: decode([tensor("input", [1, 4], "FP64", 32)], struct.pack("<4d", 1, 2, 3, 4)))
+    assert places(refusal) == [(None, "input")]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_named_by_row_and_feature(value: float) -> None:
+    refusal = mismatch(lambda: iris(struct.pack("<8f", 1, 2, 3, 4, 1, value, 3, 4), rows=2))
+    assert places(refusal) == [(1, "sepal width")]
+    assert refusal.misfits[0].detail == "expected a finite number"
+    inputs = [tensor(name, [1], "FP64", 8) for name in IRIS.column_names]
+    assert places(mismatch(lambda: decode(inputs, struct.pack("<4d", 1, 2, 3, value)))) == [(0, "petal width")]
+
+
+def test_nan_is_a_missing_value_where_the_model_allows_one_and_infinity_never_is() -> None:
+    def read(*values: float) -> OipQuestion:
+        return decode([tensor("input", [1, 2], "FP32", 8)], struct.pack("<2f", *values), GAPS)
+
+    assert np.isnan(read(np.nan, 1).inputs["input"]).tolist() == [[True, False]]
+    assert places(mismatch(lambda: read(1, np.nan))) == [(0, "must")]
+    assert places(mismatch(lambda: read(np.inf, 1))) == [(0, "may")]
+
+
+def test_bounds_hold() -> None:
+    refusal = mismatch(lambda: decode([tensor("input", [2, 1], "FP64", 16)], struct.pack("<2d", 0, -6), ONE))
+    assert places(refusal) == [(1, "reading")]
+
+
+def test_a_raw_body_is_one_row_answered_in_binary() -> None:
+    question = decode_oip(Payload(ROW, inference_header_length="0"), IRIS, 10)
+    assert question.inputs["input"].tolist() == [[1, 2, 3, 4]]
+    assert question.binary == {"label", "probabilities"}
+    text = decode_oip(Payload("Genève".encode(), inference_header_length="0"), TEXT, 10)
+    assert text.inputs["text"].tolist() == [["Genève"]]
+
+
+@pytest.mark.parametrize("body", [b"", ROW[:15], ROW + ROW, ROW + b"\0"])
+def test_a_raw_body_of_another_size_is_malformed(body: bytes) -> None:
+    malformed(Payload(body, inference_header_length="0"))
+
+
+def test_a_raw_body_goes_to_models_of_one_input_and_holds_what_they_take() -> None:
+    mismatch(lambda: decode_oip(Payload(ROW, inference_header_length="0"), MIXED, 10))
+    nan = struct.pack("<4f", 1, np.nan, 3, 4)
+    assert places(mismatch(lambda: decode_oip(Payload(nan, inference_header_length="0"), IRIS, 10)))[0][0] == 0
+    malformed(Payload(b"\x01\x02", inference_header_length="0"), FLAGS)
+
+
+@pytest.mark.parametrize(
+    ("more", "binary"),
+    [
+        ({}, set()),
+        ({"parameters": {"binary_data_output": True}}, {"label", "probabilities"}),
+        ({"parameters": {"binary_data_output": False}}, set()),
+        ({"outputs": [{"name": "label", "parameters": {"binary_data": True}}, {"name": "probabilities"}]}, {"label"}),
+        (
+            {
+                "parameters": {"binary_data_output": True},
+                "outputs": [{"name": "label", "parameters": {"binary_data": False}}, {"name": "probabilities"}],
+            },
+            {"probabilities"},
+        ),
+        ({"outputs": [{"name": "label", "parameters": {"classification": 1}}]}, set()),
+    ],
+)
+def test_each_output_is_binary_when_it_or_else_the_request_says_so(more: dict[str, Any], binary: set[str]) -> None:
+    assert iris(**more).binary == binary
+
+
+def test_binary_outputs_follow_the_json_in_its_order() -> None:
+    outputs: Tensors = {
+        "label": np.array([2, 0], dtype=np.int64),
+        "probabilities": np.asfortranarray(np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], dtype=np.float32)),
+    }
+    wanted = [
+        {"name": "probabilities", "parameters": {"binary_data": True}},
+        {"name": "label", "parameters": {"binary_data": True}},
+    ]
+    answer = iris(ROW * 2, rows=2, outputs=wanted, id="a").answer(outputs, "iris", "1")
+    assert answer.content_type == "application/octet-stream"
+    length = int(dict(answer.headers)["Inference-Header-Content-Length"])
+    head = json.loads(answer.body[:length])
+    assert head["id"] == "a"
+    assert head["outputs"] == [
+        {"name": "probabilities", "datatype": "FP32", "shape": [2, 3], "parameters": {"binary_data_size": 24}},
+        {"name": "label", "datatype": "INT64", "shape": [2], "parameters": {"binary_data_size": 16}},
+    ]
+    assert answer.body[length:] == struct.pack("<6f2q", 0.1, 0.2, 0.7, 0.5, 0.25, 0.25, 2, 0)
+
+
+def test_an_answer_without_binary_outputs_has_no_header_of_its_own() -> None:
+    answer = iris().answer({"label": np.array([1]), "probabilities": np.zeros((1, 3), np.float32)}, "iris", "1")
+    assert answer.headers == ()
+    assert answer.content_type == "application/json"
+
+
+def test_a_mixed_answer_keeps_the_json_data_of_the_others() -> None:
+    wanted = [{"name": "label"}, {"name": "probabilities", "parameters": {"binary_data": True}}]
+    outputs = {"label": np.array([1]), "probabilities": np.zeros((1, 3), np.float32)}
+    answer = iris(outputs=wanted).answer(outputs, "iris", "1")
+    length = int(dict(answer.headers)["Inference-Header-Content-Length"])
+    assert json.loads(answer.body[:length])["outputs"][0]["data"] == [1]
+    assert answer.body[length:] == bytes(12)

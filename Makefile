@@ -7,7 +7,7 @@ HOME_DIR ?= var
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types lock loadtest compare clean
+.PHONY: help setup run test check lint types lock loadtest compare bench clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -38,6 +38,10 @@ loadtest: $(VENV)/.ready-test            ## Load-test a server; see loadtests/RE
 
 compare: $(VENV)/.ready-test            ## Measure this server beside others; see loadtests/compare/README.md
 	$(BIN)/python -m loadtests.compare $(COMPARE)
+
+bench: $(VENV)/.ready-test            ## Time each step of a request, beside the last saved run; see benchmarks/README.md
+	$(BIN)/python -m pytest benchmarks -q -p no:logging --benchmark-columns=min,median,iqr \
+	  $(if $(wildcard .benchmarks/*/*.json),--benchmark-compare) $(BENCH)
 
 lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train test; do \

@@ -83,7 +83,7 @@ def begin_drain(app: StandIn) -> None:
     app.drains = True
 
 
-def takes_in_place(app: StandIn, method: str, path: str) -> bool:
+def takes_in_place(app: StandIn, method: str, path: str, body_bytes: int) -> bool:
     return path.startswith(("/echo", "/version", "/boom", "/many"))
 
 

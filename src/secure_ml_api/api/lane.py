@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from werkzeug.http import HTTP_STATUS_CODES
 
-from ..errors import BodyTooLarge, MalformedBody
+from ..errors import BodyTooLarge, MalformedBody, Refusal
 from ..inference.call import Call
 from ..inference.deadline import Deadline
 from ..inference.services import Services
@@ -85,6 +85,21 @@ class FastLane:
     def takes(self, method: str, path: str) -> bool:
         """Whether the lane answers such a request, if it says how long its body is."""
         return method == "POST" and route_of(path) is not None
+
+    def is_quick(self, method: str, path: str, body_bytes: int) -> bool:
+        """Whether the lane answers such a request, of any content, without waiting for a place to run a model.
+
+        A value takes a byte at the least, so a body bounds the rows in it, unless it is compressed.
+        """
+        route = route_of(path) if method == "POST" else None
+        if route is None:
+            return False
+        try:
+            model = self._services.registry.resolve(route.name, route.version)
+        except Refusal:
+            return True
+        most_rows = 1 + body_bytes // len(model.signature.columns)
+        return self._services.runner.batching.is_quick(model, most_rows)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         route = route_of(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None

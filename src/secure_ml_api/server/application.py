@@ -92,8 +92,8 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         self.keep()  # a worker needs no way back
         self._program.start_worker(self._app, slot)
 
-    def in_place_rule(self) -> Callable[[str, str], bool]:
-        """In a worker: (method, path) → whether the application answers such a request without waiting."""
+    def in_place_rule(self) -> Callable[[str, str, int], bool]:
+        """In a worker: (method, path, bytes of the body) → whether the answer to such a request needs no waiting."""
         return partial(self._program.takes_in_place, self._app)
 
     def begin_drain(self) -> None:

@@ -15,6 +15,7 @@ from .capacity import worker_count
 WORKER_CLASSES = {
     "inplace": "secure_ml_api.server.in_place.InPlace",
     "gthread": "secure_ml_api.server.gthread.GuardedThreads",
+    "granian": "secure_ml_api.server.granian_worker.Granian",
 }
 """Worker classes by the name in ``server.worker_class``. Gunicorn's own are not offered: their error pages quote the
 request in HTML, their answers name the server, and a few half-sent headers block them."""

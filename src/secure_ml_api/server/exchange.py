@@ -27,9 +27,10 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (http_errors.UnsupportedTransferCoding, 501),
     (http_errors.InvalidHTTPVersion, 505),
 )
-_DETAILS = {
+DETAILS = {
     400: "the request is not well-formed HTTP",
     408: "the request did not arrive in time",
+    411: "this server wants to know the length of a body in advance",
     414: "the request line is too long",
     417: "the only expectation that is met is 100-continue",
     431: "the header fields are too long or too many",
@@ -38,7 +39,7 @@ _DETAILS = {
     503: "this worker has all the requests that it can answer in time",
     505: "only HTTP/1.0 and HTTP/1.1 are spoken here",
 }
-_REASONS = {408: "too_slow", 503: "overloaded", 500: "internal_error"}
+REASONS = {408: "too_slow", 503: "overloaded", 500: "internal_error"}
 
 
 class Exchanges:
@@ -69,7 +70,7 @@ class Exchanges:
     def refuse(self, connection: Connection, status: int) -> None:
         """Answer without the application, as far as the socket takes it at once; the connection must be closed then."""
         request_id = new_request_id()
-        self._metrics.rejected(_REASONS.get(status, "bad_request"))
+        self._metrics.rejected(REASONS.get(status, "bad_request"))
         log_access(
             request_id=request_id,
             method="",
@@ -81,7 +82,7 @@ class Exchanges:
         )
         try:
             connection.sock.setblocking(False)
-            connection.sock.send(error_answer(status, _DETAILS[status], request_id, under_v2=connection.is_under_v2))
+            connection.sock.send(error_answer(status, DETAILS[status], request_id, under_v2=connection.is_under_v2))
         except OSError:
             logger.debug("a refusal could not be sent")
 
@@ -100,6 +101,8 @@ class Exchanges:
         return False
 
     def _answer(self, request: Any, connection: Connection) -> bool:
+        if connection.was_told_to_continue:
+            request._expected_100_continue = False  # noqa: SLF001 — gunicorn would tell it a second time
         answer, environ = wsgi.create(
             request,
             connection.sock,

@@ -1,9 +1,9 @@
 """The worker: gunicorn's threads, with clients' patience tested in the main loop instead of in a thread.
 
 The main loop accepts, gathers whole requests (``connection``), closes and counts; threads only work (``exchange``).
-What remains of the threaded model: a body over 64 KiB, or one in chunks, is read by a thread, which a slow client then
-holds for up to ``server.body_timeout_seconds``, and so does a client that is slow to read its answer. A buffering proxy
-in front takes both away.
+What remains of the threaded model: a client that is slow to read a long answer holds a thread for up to
+``server.body_timeout_seconds``, and so does one that is slow to send a body when many long bodies are on their way. A
+buffering proxy in front takes both away.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from .config import LAST_WORDS_SECONDS
 from .connection import Connection
 from .exchange import Exchanges
+from .gathering import Room
 from .listening import stop_handshakes
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ _LINGER_SECONDS = 2.0
 # How long a stopping worker waits on connections that are idle or have sent half a request.
 PATIENCE_SECONDS = 2.0
 _SWEEP_SECONDS = 0.25
+# Of the largest size, as many bodies may be on their way to a worker without a thread of their own.
+_ROOM_FOR_BODIES = 4
 _PASSING = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR})
 
 
@@ -50,6 +53,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
         self._in_hand: set[Connection] = set()  # of a thread, or queued for one
         self._closing: set[Connection] = set()  # answered for the last time, in the poller
         self._next_sweep = 0.0
+        self._room = Room(_ROOM_FOR_BODIES * self._limits.body_limit_bytes)
         self._exchanges: Exchanges
 
     def run(self) -> None:
@@ -102,7 +106,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
             self._await(conn)
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> Connection:
-        return Connection(self.cfg, sock, client, server, self._limits)
+        return Connection(self.cfg, sock, client, server, self._limits, room=self._room)
 
     def _count(self) -> None:
         self.nr += 1
@@ -134,11 +138,18 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
 
     def _readable(self, connection: Connection, _: Any) -> None:
         if not connection.receive():
-            self._forget(connection)
+            self._client_ended(connection)
         elif connection.is_complete:
             self._dispatch(self._taken_from_poller(connection))
         elif connection.is_too_long:
             self._refuse(connection, 431)
+
+    def _client_ended(self, connection: Connection) -> None:
+        """The client sends nothing more; one that has ended amid a body may still read what is thought of that."""
+        if connection.has_head:
+            self._refuse(connection, 400)
+        else:
+            self._forget(connection)
 
     def _dispatch(self, connection: Connection) -> None:
         if len(self._in_hand) >= self._most_in_hand:
@@ -160,6 +171,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
 
     def _close_gently(self, connection: Connection) -> None:
         """Say that nothing more will come, and close when the client has closed too (RFC 9112 section 9.6)."""
+        connection.release()
         try:
             connection.sock.setblocking(False)
             connection.sock.shutdown(socket.SHUT_WR)
@@ -188,6 +200,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
         return connection
 
     def _forget(self, connection: Connection) -> None:
+        connection.release()
         self._taken_from_poller(connection).sock.close()
 
     def _drain(self) -> None:

@@ -36,11 +36,11 @@ class InPlace(GuardedThreads):
         super().run()
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> PlainConnection:
-        return PlainConnection(self.cfg, sock, client, server, self._limits, constants=self._constants)
+        return PlainConnection(self.cfg, sock, client, server, self._limits, room=self._room, constants=self._constants)
 
     def _readable(self, connection: Any, _: Any) -> None:
         if not connection.receive():
-            self._forget(connection)
+            self._client_ended(connection)
         else:
             self._work_off(connection)
 
@@ -110,5 +110,5 @@ class InPlace(GuardedThreads):
             super()._patience_ended(connection)
 
 
-def _nothing(method: str, path: str) -> bool:  # noqa: ARG001 — the shape of Takes
+def _nothing(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes
     return False

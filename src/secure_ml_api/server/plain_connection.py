@@ -12,10 +12,14 @@ from gunicorn.http.wsgi import base_environ
 
 from ..settings import ServerSettings
 from .connection import Connection
+from .gathering import Room
 from .plain_request import Environ, plain_fields, request_line, wants_close
 
-Takes = Callable[[str, str], bool]
-"""(method, path) → whether the application answers such a request without waiting for anything."""
+Takes = Callable[[str, str, int], bool]
+"""(method, path, bytes of the body) → whether the application answers such a request without waiting for anything."""
+
+# Longer bodies are worth a thread, whatever the application thinks of them: all other connections would wait.
+_LONGEST_BODY_BYTES = 64 * 1024
 
 # A header block up to this length is remembered, so that the next one like it need not be read again.
 _REMEMBERED_BYTES = 4096
@@ -25,13 +29,21 @@ class PlainConnection(Connection):
     """``unsent`` is what the client has yet to take of an answer, and ``closes`` whether the answer is the last."""
 
     def __init__(
-        self, cfg: Any, sock: socket, client: Any, server: Any, limits: ServerSettings, *, constants: Environ
+        self,
+        cfg: Any,
+        sock: socket,
+        client: Any,
+        server: Any,
+        limits: ServerSettings,
+        *,
+        room: Room,
+        constants: Environ,
     ) -> None:
-        super().__init__(cfg, sock, client, server, limits)
+        super().__init__(cfg, sock, client, server, limits, room=room)
         self.unsent = memoryview(b"")
         self.closes = False
         self._constants = {**constants, **_ends(client, server)}
-        self._scheme_fields = _believed_scheme_fields(cfg, client)
+        self._scheme_fields = believed_scheme_fields(cfg, client[0])
         self._block = b""
         self._fields: Environ = {}
 
@@ -42,19 +54,18 @@ class PlainConnection(Connection):
         """
         end = self._pending.find(b"\r\n")
         asked = request_line(bytes(self._pending[:end]))
-        if asked is None or not takes(asked.method, asked.path):
+        body_bytes = self._needed_bytes - self._head_bytes
+        if asked is None or body_bytes > _LONGEST_BODY_BYTES or not takes(asked.method, asked.path, body_bytes):
             return None
         fields = self._fields_of(bytes(self._pending[end + 2 : self._head_bytes - 2]))
-        if fields is None or int(fields.get("CONTENT_LENGTH", 0)) != self._needed_bytes - self._head_bytes:
+        if fields is None or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
             return None
         environ = self._environ(asked.method, asked.path, fields)
         self.closes = bool(wants_close(fields))
-        self._was_under_v2 = asked.path.startswith("/v2/")
         rest = bytes(self._pending[self._needed_bytes :])
         self._pending.clear()
-        self._head_bytes = self._needed_bytes = -1
-        if rest:
-            self._take(rest)
+        self._begin_anew(rest)
+        self._was_under_v2 = asked.path.startswith("/v2/")
         return environ
 
     def _fields_of(self, block: bytes) -> Environ | None:
@@ -102,8 +113,8 @@ def _ends(client: Any, server: Any) -> Environ:
     }
 
 
-def _believed_scheme_fields(cfg: Any, client: Any) -> tuple[tuple[str, str], ...]:
+def believed_scheme_fields(cfg: Any, address: str) -> tuple[tuple[str, str], ...]:
     """The fields whose word on the scheme is taken from this client, with the value that means https."""
-    if not any(ip_address(client[0]) in network for network in cfg.forwarded_allow_networks()):
+    if not any(ip_address(address) in network for network in cfg.forwarded_allow_networks()):
         return ()
     return tuple((f"HTTP_{name.replace('-', '_')}", value) for name, value in cfg.secure_scheme_headers.items())

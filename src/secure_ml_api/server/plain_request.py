@@ -18,8 +18,20 @@ _NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 _LONGEST_LINE = 8700
 _MOST_FIELDS = 60
-# Fields that change what comes next on the connection, or where the application is taken to be mounted.
-_PARTICULAR = frozenset({"TRANSFER-ENCODING", "EXPECT", "UPGRADE", "HTTP2-SETTINGS", "TE", "TRAILER", "SCRIPT-NAME"})
+# Fields that change what comes next on the connection, where the application is taken to be mounted, or how much work a
+# body of so many bytes can be.
+_PARTICULAR = frozenset(
+    {
+        "CONTENT-ENCODING",
+        "EXPECT",
+        "HTTP2-SETTINGS",
+        "SCRIPT-NAME",
+        "TE",
+        "TRAILER",
+        "TRANSFER-ENCODING",
+        "UPGRADE",
+    }
+)
 
 Environ = dict[str, Any]
 

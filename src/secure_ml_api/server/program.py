@@ -9,7 +9,7 @@ from typing import Any
 from ..settings import Settings
 
 
-def nothing_in_place(app: Any, method: str, path: str) -> bool:  # noqa: ARG001 — the shape of Program.takes_in_place
+def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — takes_in_place
     """Every request needs a thread."""
     return False
 
@@ -30,8 +30,8 @@ class Program:
     """(app, slot) in the master, after a worker died: what it held is given back."""
     exposition: Callable[[Any], tuple[bytes, str]]
     """(app) in a worker: the metrics of all workers, and their content type."""
-    takes_in_place: Callable[[Any, str, str], bool] = nothing_in_place
-    """(app, method, path) in a worker: whether the answer needs no waiting, neither for others nor for a slow model.
+    takes_in_place: Callable[[Any, str, str, int], bool] = nothing_in_place
+    """(app, method, path, bytes of the body) in a worker: whether the answer needs no waiting, whatever the body says.
 
     Such an answer may be made on the thread that serves all connections. The application tells its length and no
     field that is between server and client, such as ``Connection``.
@@ -40,6 +40,6 @@ class Program:
 
 def standard_program() -> Program:
     """This package's own application."""
-    from ..app import begin_drain, create_app, drop_slot, exposition, start_worker, stop_worker
+    from ..app import begin_drain, create_app, drop_slot, exposition, start_worker, stop_worker, takes_in_place
 
-    return Program(create_app, start_worker, begin_drain, stop_worker, drop_slot, exposition)
+    return Program(create_app, start_worker, begin_drain, stop_worker, drop_slot, exposition, takes_in_place)

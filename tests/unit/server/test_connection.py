@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from secure_ml_api.errors import BodyTooSlow
 from secure_ml_api.server.connection import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES, Connection, HeadTooSlow
+from secure_ml_api.server.gathering import Room
 from secure_ml_api.settings import ServerSettings
 
 POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
@@ -20,10 +21,10 @@ POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
 class Pair:
     """A connection and the client's end of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None = None) -> None:
         self.client, server = socket.socketpair()
         limits = ServerSettings(header_timeout_seconds=0.05, body_timeout_seconds=0.05)
-        self.connection = Connection(Config(), server, ("127.0.0.1", 1), ("127.0.0.1", 8000), limits)
+        self.connection = Connection(Config(), server, ("127.0.0.1", 1), ("127.0.0.1", 8000), limits, room=room)
 
     def send(self, data: bytes) -> Connection:
         self.client.sendall(data)
@@ -56,16 +57,51 @@ def test_request_is_complete_with_its_last_byte_wherever_it_was_cut(cut: int) ->
     "head",
     [
         b"GET / HTTP/1.1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (GATHERED_BODY_BYTES + 1),
+        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: miracles\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (ServerSettings().body_limit_bytes + 1),
         b"POST / HTTP/1.1\r\nContent-Length: nonsense\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
     ],
 )
-def test_head_is_enough_where_a_thread_must_talk_or_refuse(pair: Pair, head: bytes) -> None:
+def test_head_is_enough_where_the_body_is_refused(pair: Pair, head: bytes) -> None:
     assert pair.send(head).is_complete
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % ServerSettings().body_limit_bytes,
+    ],
+)
+def test_body_on_its_way_is_waited_for(pair: Pair, head: bytes) -> None:
+    assert not pair.send(head + b"5").is_complete
+
+
+def test_client_that_waits_for_it_is_told_to_send_its_body_once(pair: Pair) -> None:
+    pair.send(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    pair.send(b"x")
+    assert pair.client.recv(999) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert pair.connection.was_told_to_continue
+
+
+def test_long_body_that_finds_no_room_is_left_to_a_thread() -> None:
+    room = Room(GATHERED_BODY_BYTES)
+    pair = Pair(room)
+    try:
+        pair.send(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        for _ in range(1000):
+            if pair.send(b"x" * 1000).is_complete:
+                break
+        assert len(pair.connection._pending) < 3 * GATHERED_BODY_BYTES
+        pair.connection.release()
+        assert room.free_bytes == GATHERED_BODY_BYTES
+    finally:
+        pair.close()
 
 
 def test_header_block_without_an_end_becomes_too_long(pair: Pair) -> None:

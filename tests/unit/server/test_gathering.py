@@ -1,0 +1,45 @@
+"""Where a chunked body ends, found out while it comes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secure_ml_api.server.gathering import Chunks, Room
+
+_WHOLE = b"5;ext=1\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=300), max_size=5), st.data())
+def test_end_of_a_chunked_body_is_found_with_its_last_byte(chunks: list[bytes], data: st.DataObject) -> None:
+    body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body) - 1), max_size=6)))
+    scan = Chunks(begin=4)
+    for cut in cuts:
+        assert scan.end(bytearray(b"head" + body[:cut])) is None
+    assert scan.end(bytearray(b"head" + body + b"GET /next")) == 4 + len(body)
+
+
+def test_extensions_and_trailers_belong_to_the_body() -> None:
+    scan = Chunks(begin=0)
+    for length in range(len(_WHOLE)):
+        assert scan.end(bytearray(_WHOLE[:length])) is None
+    assert scan.end(bytearray(_WHOLE)) == len(_WHOLE)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [b"canary\r\n", b"5\r\nhelloXX", b"-1\r\n", b"\r\n", b"fffffffff\r\n", b"5" * 5000, b"0\r\n" + b"x: y" * 2000],
+)
+def test_what_is_no_chunk_counts_as_the_end_so_that_it_is_refused(nonsense: bytes) -> None:
+    assert Chunks(begin=0).end(bytearray(nonsense)) == len(nonsense)
+
+
+def test_room_is_given_whole_or_not_at_all() -> None:
+    room = Room(10)
+    assert room.take(6)
+    assert not room.take(5)
+    assert room.take(4)
+    room.give_back(6)
+    assert room.take(5)

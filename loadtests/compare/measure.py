@@ -32,6 +32,7 @@ def measure(workload: Workload, bench: Bench, model: Model) -> Outcome:
         for repeat in range(1 if workload.kind == "memory" else bench.repeats):
             for contender, result in results.items():
                 if not result.trouble:
+                    bench.say(f"{workload.key}: starting {contender.label}")
                     _try(bench, workload, repeat, result, lambda c=contender: take(bench, c, model, question))  # type: ignore[misc]
     return Outcome(workload, list(results.values()))
 

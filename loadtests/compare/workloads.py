@@ -71,6 +71,7 @@ def _times(bound: float, than: Contender) -> Target:
 
 _UNBATCHED = replace(_OURS, label="secure-ml-api, no batching")
 _NATIVE = replace(_MLSERVER, native=True, label="MLServer, scikit-learn runtime")
+_PLAIN_BENTOML = replace(_BENTOML, native=True, label="BentoML, as documented")
 _MLSERVER_JSON = replace(_MLSERVER, label="MLServer, JSON")
 
 WORKLOADS: tuple[Workload, ...] = (
@@ -78,7 +79,7 @@ WORKLOADS: tuple[Workload, ...] = (
         key="row",
         title="One row, a decision tree; ours with token, both quotas, validation, metrics, access log",
         model="tree",
-        contenders=(_OURS, _FASTAPI, _MLSERVER, _LITSERVE, _BENTOML, _FLASK),
+        contenders=(_OURS, _FASTAPI, _MLSERVER, _LITSERVE, _BENTOML, _PLAIN_BENTOML, _FLASK),
         targets=(_times(2, _FASTAPI), _times(5, _MLSERVER), _times(15, _BENTOML)),
     ),
     Workload(

@@ -30,7 +30,7 @@ class Site:
     batching: bool = False
     binary: bool = False
     native: bool = False
-    """Serve the trained model as the server's own runtime does, and not as ONNX."""
+    """As the server's own documentation does it: MLServer with its scikit-learn runtime, BentoML without tuning."""
 
 
 class Server(Protocol):
@@ -68,6 +68,7 @@ def model_environ(site: Site) -> dict[str, str]:
     return {
         "COMPARE_MODEL": source,
         "COMPARE_BATCHING": "1" if site.batching else "",
+        "COMPARE_NATIVE": "1" if site.native else "",
         "PYTHONPATH": str(SHARED),
         # One thread is all that one core can use; more would only wait on each other.
         "OMP_NUM_THREADS": "1",

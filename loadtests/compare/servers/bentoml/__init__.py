@@ -1,5 +1,8 @@
 """BentoML: one worker, a coroutine in place, metrics, tracing and access log off, adaptive batching where asked for.
 
+``native`` is what its documentation shows first: a plain method, which runs in a thread, and its metrics. The targets
+are held against the tuned one.
+
 ``max_latency_ms`` is BentoML's bound on a whole request, beyond which it refuses; the work's own 2 ms would refuse
 nearly everything, so batching gets the bound that lets it answer all of 64 callers.
 """

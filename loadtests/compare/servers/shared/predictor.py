@@ -10,6 +10,7 @@ from typing import Any
 
 MODEL = os.environ.get("COMPARE_MODEL", "")
 BATCHING = bool(os.environ.get("COMPARE_BATCHING"))
+NATIVE = bool(os.environ.get("COMPARE_NATIVE"))
 MAX_BATCH_ROWS = 32
 MAX_WAIT_SECONDS = 0.002
 

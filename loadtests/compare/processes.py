@@ -134,20 +134,23 @@ def _pss_kib(pid: int) -> int:
 
 
 def _stop(server: Running) -> None:
-    """Ask it to stop, then end whatever is left."""
-    pids = server.pids()
+    """Ask it to stop, then end whatever is left, and wait until nothing is."""
+    started = {pid: _birth(pid) for pid in server.pids()}
     server.process.terminate()
     with suppress(subprocess.TimeoutExpired):
         server.process.wait(_STOP_SECONDS)
-    for pid in {*pids, *server.pids()}:
-        if pid != server.process.pid and _session(pid) == server.process.pid:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    if server.process.poll() is None:
-        server.process.kill()
+    started |= {pid: _birth(pid) for pid in server.pids() if pid not in started}
+    left = {pid: birth for pid, birth in started.items() if _birth(pid) == birth is not None}
+    for pid in left:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     server.process.wait()
+    until = time.monotonic() + _STOP_SECONDS
+    while any(_birth(pid) == birth for pid, birth in left.items()) and time.monotonic() < until:
+        time.sleep(0.01)
 
 
-def _session(pid: int) -> int | None:
+def _birth(pid: int) -> str | None:
+    """When the process began, by which it differs from a later one with its id; None when it has ended."""
     fields = _stat(pid)
-    return int(fields[3]) if fields else None
+    return fields[19] if fields and fields[0] not in "ZX" else None

@@ -21,8 +21,9 @@ from .table import text_table
 from .trouble import CompareError
 from .workloads import WORKLOADS, Workload
 
-_ROOT = Path(__file__).parents[2]
-_CACHE = _ROOT / ".compare"
+_ROOT = Path(__file__).resolve().parents[2]
+# The programs of an environment name its interpreter by its full path.
+_CACHE = (_ROOT / ".compare").resolve()
 _DOCUMENTS = _ROOT / "docs"
 
 

@@ -1,4 +1,4 @@
-"""LitServe: one worker, one server process, its faster queue, no access log, its own batching where the work asks for it."""
+"""LitServe: one worker, one server process, its faster queue, no access log, its own batching where it is asked for."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 It has no ONNX runtime, so app.py is one in the way that its documentation shows. ``native`` is its scikit-learn runtime
 with the joblib file, which is what its users deploy. Several workers are its ``parallel_workers``. Its server says that
-it is ready before its models are, so the model's own probe is asked. Its workers do not start with uvloop 0.22 or later,
-which is why its requirements have an earlier one.
+it is ready before its models are, so the model's own probe is asked. Its workers do not start with uvloop 0.22 and
+later, which is why its requirements have an earlier one.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def normalise(model: Any, signature: Signature, *, most_probable: bool = False) 
         else:
             nodes.extend(_finish(spec, inner, signature, ml_version))
     finished = helper.make_graph(
-        nodes,
+        _needed(nodes, {spec.name for spec in signature.outputs}),
         "model",
         [_value_info(spec) for spec in signature.inputs],
         [_value_info(spec) for spec in signature.outputs],
@@ -55,6 +55,28 @@ def normalise(model: Any, signature: Signature, *, most_probable: bool = False) 
     wrapped.functions.extend(model.functions)
     data: bytes = wrapped.SerializeToString()
     return data
+
+
+def _needed(nodes: list[Any], outputs: set[str]) -> list[Any]:
+    """The nodes that ``outputs`` hang on, in their order: a converter gives more than a signature asks for."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if wanted.isdisjoint(node.output):
+            continue
+        kept.append(node)
+        wanted.update(_read_by(node))
+    return kept[::-1]
+
+
+def _read_by(node: Any) -> set[str]:
+    """Names that ``node`` reads, those that the graphs inside it read from outside included."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for inner in [attribute.g, *attribute.graphs]:
+            names.update(info.name for info in inner.output)
+            for deeper in inner.node:
+                names |= _read_by(deeper)
+    return names
 
 
 def _finish(spec: TensorSpec, inner: Any, signature: Signature, ml_version: int) -> list[Any]:

@@ -24,9 +24,11 @@ def optimised(model: bytes) -> bytes | None:
     if len(before.graph.node) > _MOST_NODES:
         return None
     after = onnx.load_from_string(_basically_optimised(model))
-    _drop_flattening(after)
     used = {node.domain for node in after.graph.node} | {""}
-    if not used <= _PORTABLE or len(after.graph.node) >= len(before.graph.node):
+    if not used <= _PORTABLE:
+        return None
+    _drop_flattening(after)
+    if len(after.graph.node) >= len(before.graph.node):
         return None
     opsets = {opset.domain: opset.version for opset in after.opset_import if opset.domain in used}
     del after.opset_import[:]

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import skops.io
-from sklearn.linear_model import LogisticRegression
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 from sqlalchemy import select
 
 from secure_ml_api.audit.trail import AuditTrail
@@ -18,6 +20,7 @@ from secure_ml_api.cli import main
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import audit
+from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
 from secure_ml_api.settings import read_settings
 from support.packages import publish
@@ -88,6 +91,48 @@ def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
     shown = terminal.json("show", "churn")
     assert shown["manifest"]["provenance"]["source"] == "skops"
     assert [row["serving"] for row in terminal.json("list")] == [True]
+
+
+def test_pack_and_show_print_the_table_of_timings_with_the_kept_form_marked(
+    terminal: Terminal, trained: tuple[str, str]
+) -> None:
+    source, sample = trained
+    _, packed, _ = terminal.run("pack", source, "--name", "churn", "--sample", sample, "--target", "answer")
+    _, shown, _ = terminal.run("show", "churn")
+    manifest = terminal.store.verify("churn", "1").manifest
+    assert {timing.rows for timing in manifest.timings} == {1, 32, 1000}
+    for out in (packed, shown):
+        assert "on 1, 32, 1000 rows (median, where it was packed)" in out
+        kept = next(line for line in out.splitlines() if line.endswith("(kept)"))
+        assert manifest.provenance.graph in kept
+        assert len(kept.split(manifest.provenance.graph)[0].split()) == 3
+        assert sum(line.endswith("as trained") for line in out.splitlines()) == 1
+
+
+def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_it_takes(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(rows, np.exp(rows[:, 0]))
+    skops.io.dump(model, tmp_path / "model.skops")
+    np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")
+    arguments = ["pack", str(tmp_path / "model.skops"), "--name", "price", "--sample", str(tmp_path / "sample.csv")]
+    assert "--allow-sklearn" in terminal.refusal(*arguments)
+    status, out, err = terminal.run(*arguments, "--allow-sklearn")
+    assert (status, err) == (0, "")
+    assert "the server needs `pip install 'secure-ml-api[train]'`" in out
+    package = terminal.store.verify("price", "1")
+    assert package.manifest.runtime == "sklearn"
+    assert set(package.artifact.files) == {"model.skops", "sample.npz"}
+    assert terminal.json("verify", "price")[0]["verified"] is True
+    registry = Registry(terminal.store)
+    registry.load()
+    # It holds threads, so it is loaded in each worker and not before the fork.
+    assert [state.state for state in registry.states()] == ["LOADING"]
+    registry.start_worker()
+    registry.warm_up()
+    value = registry.resolve("price").session.run({"input": rows}, ["value"])["value"]
+    np.testing.assert_allclose(value, model.predict(rows))
 
 
 def test_pack_prints_json_and_nothing_else_when_asked(terminal: Terminal, trained: tuple[str, str]) -> None:

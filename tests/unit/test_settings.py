@@ -56,6 +56,7 @@ def test_the_environment_wins_over_the_file_and_overrides_win_over_both(tmp_path
         ("FAST_LANE__ENABLED", "false", False),
         ("TOKENS__ISSUER", "https://issuer.example", "https://issuer.example"),
         ("QUOTAS__REQUESTS", "5/second", "5/second"),
+        ("BATCHING__ENABLED", "never", "never"),
     ],
 )
 def test_every_kind_of_setting_can_come_from_the_environment(
@@ -97,6 +98,9 @@ def test_other_variables_are_left_alone(tmp_path: Path) -> None:
         ('[quotas]\nrows = "10 per minute"\n', "quotas.rows"),
         ('[quotas]\non_storage_error = "open"\n', "quotas.on_storage_error"),
         ("[fast_lane]\nenabled = 2\n", "fast_lane.enabled"),
+        ("[batching]\nenabled = true\n", "batching.enabled"),
+        ("[batching]\nmax_batch_rows = 0\n", "batching.max_batch_rows"),
+        ("[batching]\nmax_delay_seconds = -1\n", "batching.max_delay_seconds"),
         ("server\n", "config.toml"),
     ],
 )

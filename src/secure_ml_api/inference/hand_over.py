@@ -11,7 +11,7 @@ from .admission import Admission
 from .deadline import Deadline
 
 _THREADS = 4
-_TURNS = 50
+_TURNS = 25
 _ROUNDS = 3
 
 
@@ -19,7 +19,7 @@ def hand_over_seconds() -> float:
     """Mean time from one run to the next at a place that several threads want; the median of a few rounds.
 
     The runs of the probe only let go of the interpreter's lock, as native runs do, so what remains is the line, the
-    waking of a thread and its wait for that lock. Takes some 20 ms.
+    waking of a thread and its wait for that lock. Takes some 15 ms.
     """
     return median(_round() for _ in range(_ROUNDS))
 

@@ -20,7 +20,8 @@ def as_json(**changes: Any) -> bytes:
 
 
 def test_a_manifest_survives_the_way_through_its_bytes() -> None:
-    manifest = manifest_of(FILES, description="weighs", metrics={"r2": 0.5})
+    wishes = {"batching": "never", "max_batch_rows": 8, "max_batch_delay_seconds": 0.5}
+    manifest = manifest_of(FILES, description="weighs", metrics={"r2": 0.5}, **wishes)
     assert parse_manifest(manifest.to_json()) == manifest
 
 
@@ -47,6 +48,9 @@ def test_a_manifest_cannot_be_changed() -> None:
         {"files": {"model.onnx": {"sha256": "0" * 64, "size": 5}}},
         {"surprise": True},
         {"metrics": {"accuracy": float("nan")}},
+        {"batching": "sometimes"},
+        {"max_batch_rows": 0},
+        {"max_batch_delay_seconds": -1.0},
         {"signature": {"task": "regression", "columns": []}},
     ],
     ids=lambda changes: json.dumps(changes)[:60],

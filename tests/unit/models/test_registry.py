@@ -181,6 +181,17 @@ def test_several_threads_a_run_wait_for_the_fork_too(store: Store) -> None:
     assert [state.state for state in registry.states()] == ["READY"]
 
 
+def test_warming_up_takes_the_pace_of_every_model(store: Store) -> None:
+    publish(store)
+    registry = loaded(store)
+    session = registry.resolve("tiny").session
+    registry.warm_up()
+    warm = registry.resolve("tiny")
+    assert warm.session is session
+    assert warm.pace is not None
+    assert warm.pace.one_seconds > 0
+
+
 def test_a_model_that_fails_on_its_own_sample_is_taken_off(store: Store) -> None:
     publish(store)
     registry = Registry(store, runtimes=[FailingRuntime()])

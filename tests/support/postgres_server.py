@@ -37,7 +37,9 @@ class PostgresServer:
         self._run(self._pg_ctl, "-D", str(self._data), "-l", str(self._data / "log"), "-o", options, "-w", "start")
 
     def stop(self) -> None:
-        """End it at once, as a crash would."""
+        """End it at once, as a crash would, frozen or not."""
+        with suppress(OSError):  # processes come and go meanwhile
+            self.thaw()
         self._run(self._pg_ctl, "-D", str(self._data), "-m", "immediate", "-w", "stop")
 
     def freeze(self) -> None:

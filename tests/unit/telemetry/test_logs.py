@@ -55,9 +55,9 @@ def test_record_is_a_json_object_with_time_level_logger_message_and_extras(lines
 
 
 def test_request_id_of_the_moment_is_in_the_line(lines: Lines) -> None:
-    token = current_request_id.set("abc")
+    current_request_id.set("abc")
     logging.getLogger("room").warning("one")
-    current_request_id.reset(token)
+    current_request_id.set(None)
     logging.getLogger("room").warning("two")
     one, two = lines()
     assert one["request_id"] == "abc"

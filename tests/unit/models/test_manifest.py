@@ -20,7 +20,7 @@ def as_json(**changes: Any) -> bytes:
 
 
 def test_a_manifest_survives_the_way_through_its_bytes() -> None:
-    wishes = {"batching": "never", "max_batch_rows": 8, "max_batch_delay_seconds": 0.5}
+    wishes: dict[str, Any] = {"batching": "never", "max_batch_rows": 8, "max_batch_delay_seconds": 0.5}
     manifest = manifest_of(FILES, description="weighs", metrics={"r2": 0.5}, **wishes)
     assert parse_manifest(manifest.to_json()) == manifest
 

@@ -62,7 +62,7 @@ def test_what_the_caller_sent_is_never_repeated(application: Application) -> Non
 def test_a_form_is_not_json(application: Application) -> None:
     answer = send(application, ROWS, GOOD, Content_Type="application/x-www-form-urlencoded")
     check(answer, 415)
-    assert answer.headers["Accept"] == "application/json"
+    assert answer.headers["Accept"] == "application/json, text/csv, application/vnd.apache.arrow.stream"
 
 
 def test_json_in_another_charset_is_not_read(application: Application) -> None:

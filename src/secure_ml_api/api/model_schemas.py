@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, create_model
 from ..models.model import Model
 from ..tensors import Signature
 from ..wire.envelopes import Strict
+from ..wire.outputs import EXTRAS, has_extra
 from ..wire.row_reader import row_reader
-from ..wire.rows import EXTRAS, has_extra
 from .schemas import _Answer
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DeadlineExceeded, Overloaded, Refusal
 from ..tensors import Signature, Tensors
-from ..wire.rows import label_words
+from ..wire.outputs import label_words
 
 # A model with more classes than this would make more time series than anyone reads.
 _MOST_LABELS = 50

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
@@ -9,17 +11,12 @@ from ..errors import NotAcceptable, UnsupportedContent
 from .question import BINARY, JSON
 
 FORM = "application/x-www-form-urlencoded"
-_ANYTHING = frozenset({"", "*/*", JSON})
-
-
-def check_json(content_type: str, accept: str) -> None:
-    """Raise UnsupportedContent or NotAcceptable unless JSON goes in and JSON comes out."""
-    check_content_type(content_type)
-    check_accept(accept)
+# What callers send who take whatever comes.
+ANYTHING = frozenset({"", "*/*", JSON})
 
 
 def check_json_or_form(content_type: str, accept: str) -> None:
-    """As ``check_json``, for bodies that are JSON whether or not curl declared them as the form that it sends."""
+    """Raise UnsupportedContent or NotAcceptable unless JSON goes in and out; as a form it is what curl declares."""
     if content_type != FORM:
         check_content_type(content_type)
     check_accept(accept)
@@ -36,16 +33,24 @@ def check_content_type(content_type: str) -> None:
     if content_type in {"", JSON}:
         return
     kind, options = parse_options_header(content_type)
-    if kind.lower() != JSON or options.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+    if kind.lower() != JSON or not is_utf_8(options):
         raise UnsupportedContent(f"send {JSON}, in UTF-8", (JSON,))
 
 
 def check_accept(accept: str) -> None:
     """Raise NotAcceptable when the caller takes no JSON."""
-    if accept in _ANYTHING:
-        return
-    # JSON has no parameters (RFC 8259 section 11): a charset that is asked for changes nothing.
-    offers = parse_accept_header(accept.replace("q=.", "q=0."))  # as older Java clients write it
-    taken = [(kind.partition(";")[0].strip(), quality) for kind, quality in offers]
-    if not MIMEAccept(taken).best_match([JSON]):
+    if accept not in ANYTHING and best_of([JSON], accept) is None:
         raise NotAcceptable(f"answers are given as {JSON}")
+
+
+def is_utf_8(options: Mapping[str, str]) -> bool:
+    """Whether a content type's parameters say UTF-8, or nothing."""
+    return options.get("charset", "utf-8").lower() in {"utf-8", "utf8"}
+
+
+def best_of(offers: Sequence[str], accept: str) -> str | None:
+    """The one of ``offers`` that the caller likes best, the first of equals; None when it takes none of them."""
+    # JSON has no parameters (RFC 8259 section 11): a charset that is asked for changes nothing.
+    asked = parse_accept_header(accept.replace("q=.", "q=0."))  # as older Java clients write it
+    taken = [(kind.partition(";")[0].strip(), quality) for kind, quality in asked]
+    return MIMEAccept(taken).best_match(offers)

@@ -18,8 +18,7 @@ from .negotiation import check_tensors
 from .oip_binary import HEADER, BinaryTail, header_length, little_endian, raw_input
 from .question import BINARY, Answer, Dialect, Payload
 from .quick_infer import quick_infer
-from .rows import check_row_count
-from .tensor_inputs import fit_tensors, join_columns, other_inputs
+from .tensor_inputs import check_row_count, fit_tensors, join_columns, other_inputs
 from .tensor_reader import Array, read_tensor
 
 # One input tensor of a request → its array.

@@ -10,6 +10,8 @@ from ..tensors import Signature, Tensors
 
 JSON = "application/json"
 BINARY = "application/octet-stream"
+CSV = "text/csv"
+ARROW = "application/vnd.apache.arrow.stream"
 
 
 class Payload(NamedTuple):

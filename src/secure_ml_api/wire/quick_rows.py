@@ -59,16 +59,24 @@ def quick_row(body: bytes, signature: Signature) -> Array | None:
 
 def quick_rows(body: bytes, signature: Signature, max_rows: int) -> tuple[RowsRequest, Tensors, int] | None:
     """The request without its rows, the tensors of the rows and their number; None when ``row_reader`` must judge."""
-    within = _reach(signature)
-    quick = quick_instances(body, RowsRequest, signature) if within is not None else None
-    if within is None or quick is None:
+    quick = quick_instances(body, RowsRequest, signature) if _reach(signature) is not None else None
+    if quick is None:
         return None
     request, numbers = quick
-    if request.features is not None or numbers.ndim == 1 or len(numbers) > max_rows:
+    if request.features is not None or len(numbers) > max_rows:
+        return None
+    matrix = fitted(numbers, signature)
+    return None if matrix is None else (request, {"input": matrix}, len(matrix))
+
+
+def fitted(numbers: Array, signature: Signature) -> Array | None:
+    """``numbers`` [rows, columns] in the model's datatype; None for one that a column does not take."""
+    within = _reach(signature)
+    if within is None or numbers.ndim == 1:
         return None
     if (numbers.min(axis=0) < within.low_array).any() or (numbers.max(axis=0) > within.high_array).any():
         return None
-    return request, {"input": numbers.astype(within.dtype, copy=False)}, len(numbers)
+    return numbers.astype(within.dtype, copy=False)
 
 
 def quick_instances(body: bytes, form: type[R], signature: Signature) -> tuple[R, Array] | None:

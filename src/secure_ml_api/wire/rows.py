@@ -1,29 +1,26 @@
-"""The rows protocol: ``{"features": …}`` → one prediction, ``{"instances": […]}`` → a list of them."""
+"""The rows protocol: one row, or a batch as JSON, CSV or an Arrow stream → predictions in any of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import Misfit, SignatureMismatch
 from ..tensors import Signature, Tensors
+from .answer_table import answer_columns
+from .arrow_rows import read_arrow, write_arrow
+from .csv_rows import read_csv, write_csv
 from .envelopes import Extra, RowsRequest, read_envelope
 from .json_answer import json_answer, scalar
 from .json_text import parts_of, read_json
-from .negotiation import check_json
-from .question import Answer, Dialect, Payload
+from .outputs import EXTRAS, all_extras, has_extra, label_words, main_output
+from .question import CSV, JSON, Answer, Dialect, Payload
 from .quick_rows import quick_row, quick_rows
+from .row_formats import check_rows, row_formats
 from .row_reader import row_reader
-
-# What a batch may ask for beside its predictions, by task, and the model output that each is made from.
-EXTRAS: dict[str, dict[Extra, str]] = {
-    "classification": {"probabilities": "probabilities", "labels": "label"},
-    "regression": {},
-    "anomaly": {"is_anomaly": "label", "scores": "score"},
-}
+from .tensor_inputs import check_row_count
 
 
 class RowsQuestion(NamedTuple):
@@ -35,9 +32,13 @@ class RowsQuestion(NamedTuple):
     single: bool
     extras: tuple[Extra, ...]
     wanted: tuple[str, ...]
+    format: str = JSON
     timeout_seconds: float | None = None
 
     def answer(self, outputs: Tensors, model: str, version: str) -> Answer:
+        if self.format != JSON:
+            columns = answer_columns(self.signature, outputs, self.extras)
+            return Answer((write_csv if self.format == CSV else write_arrow)(columns), self.format)
         payload: dict[str, Any] = {"model": model, "version": version}
         predictions = np.ascontiguousarray(outputs[main_output(self.signature)])
         if self.single:
@@ -53,10 +54,25 @@ class RowsQuestion(NamedTuple):
 def decode_rows(payload: Payload, signature: Signature, max_rows: int) -> RowsQuestion:
     """The question in ``payload``; raises MalformedBody, BodyTooLarge or SignatureMismatch."""
     body = payload.body
+    sent, wanted = row_formats(payload.content_type, payload.accept)
+    if sent != JSON:
+        inputs, rows = (read_csv if sent == CSV else read_arrow)(body, signature, max_rows)
+        return _table_question(signature, inputs, rows, wanted)
     row = quick_row(body, signature)
-    if row is not None:
+    if row is not None and wanted == JSON:
         return RowsQuestion(signature, {"input": row}, 1, True, (), signature.output_names)
-    return question_of(signature, *(quick_rows(body, signature, max_rows) or read_rows(body, signature, max_rows)))
+    request, inputs, rows = quick_rows(body, signature, max_rows) or read_rows(body, signature, max_rows)
+    question = question_of(signature, request, inputs, rows)
+    if wanted == JSON:
+        return question
+    return question._replace(format=wanted, extras=all_extras(signature) if question.single else question.extras)
+
+
+def _table_question(signature: Signature, inputs: Tensors, rows: int, wanted: str) -> RowsQuestion:
+    """A batch that had no place to list its outputs: columns hold all that there is, JSON the predictions alone."""
+    if wanted == JSON:
+        return RowsQuestion(signature, inputs, rows, False, (), (main_output(signature),))
+    return RowsQuestion(signature, inputs, rows, False, all_extras(signature), signature.output_names, wanted)
 
 
 def question_of(signature: Signature, request: RowsRequest, inputs: Tensors, rows: int) -> RowsQuestion:
@@ -85,40 +101,6 @@ def read_rows(body: bytes, signature: Signature, max_rows: int) -> tuple[RowsReq
     rows: list[Any] = [request.features] if request.instances is None else request.instances
     check_row_count(len(rows), max_rows)
     return request, row_reader(signature).read(rows), len(rows)
-
-
-def check_row_count(rows: int, max_rows: int) -> None:
-    """Raise SignatureMismatch when a request has more rows than the server takes at once, or none."""
-    if rows > max_rows:
-        raise SignatureMismatch(f"a request may have {max_rows} rows; this one has {rows}")
-    if rows == 0:
-        raise SignatureMismatch("the request has no rows")
-
-
-def main_output(signature: Signature) -> str:
-    """The output that holds the prediction itself."""
-    return "value" if signature.task == "regression" else "label"
-
-
-def has_extra(extra: Extra, signature: Signature) -> bool:
-    """Whether the model can give ``extra``."""
-    return extra in EXTRAS[signature.task] and (extra != "probabilities" or signature.has_probabilities)
-
-
-def label_words(signature: Signature, values: np.ndarray[Any, Any]) -> list[str]:
-    """The words for predicted classes: ``values`` [rows] are class values, or indices of classes that are words.
-
-    Raises KeyError for a value that is no class of the model, rather than name another one.
-    """
-    words = _words(signature)
-    return [words[value] for value in values.tolist()]
-
-
-@lru_cache(maxsize=512)
-def _words(signature: Signature) -> dict[int, str]:
-    """Predicted value → word; classes that are words themselves are predicted as their position."""
-    keys = [name if isinstance(name, int) else position for position, name in enumerate(signature.classes)]
-    return dict(zip(keys, signature.labels, strict=True))
 
 
 def _wanted(signature: Signature, single: bool, extras: Sequence[Extra]) -> tuple[str, ...]:
@@ -161,4 +143,4 @@ def _batch_extra(extra: Extra, signature: Signature, outputs: Tensors) -> Any:
             return np.ascontiguousarray(outputs["score"])
 
 
-ROWS = Dialect(check_json, decode_rows)
+ROWS = Dialect(check_rows, decode_rows)

@@ -49,6 +49,14 @@ def join_columns(given: Mapping[str, Array], signature: Signature) -> Mapping[st
     return {"input": np.hstack(columns)}
 
 
+def check_row_count(rows: int, max_rows: int) -> None:
+    """Raise SignatureMismatch when a request has more rows than the server takes at once, or none."""
+    if rows > max_rows:
+        raise SignatureMismatch(f"a request may have {max_rows} rows; this one has {rows}")
+    if rows == 0:
+        raise SignatureMismatch("the request has no rows")
+
+
 def shortened(names: Sequence[str]) -> str:
     """The first twenty of ``names``, for people."""
     return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")

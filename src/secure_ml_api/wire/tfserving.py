@@ -19,8 +19,7 @@ from .negotiation import check_json_or_form
 from .number_text import fits
 from .question import Answer, Dialect, Payload
 from .quick_rows import quick_instances
-from .rows import check_row_count
-from .tensor_inputs import fit_tensors, other_inputs
+from .tensor_inputs import check_row_count, fit_tensors, other_inputs
 from .tensor_reader import Array, read_tensor
 
 SIGNATURE_NAME = "serving_default"

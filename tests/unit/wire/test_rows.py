@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from secure_ml_api.errors import MalformedBody, Misfit, Refusal
 from secure_ml_api.tensors import Column, Signature
 from secure_ml_api.wire import row_reader as row_reader_module
+from secure_ml_api.wire.outputs import label_words
 from secure_ml_api.wire.question import Payload
-from secure_ml_api.wire.rows import RowsQuestion, decode_rows, label_words
+from secure_ml_api.wire.rows import RowsQuestion, decode_rows
 from support.signatures import (
     ALL,
     COUNTS,

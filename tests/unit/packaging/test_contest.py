@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -25,10 +25,11 @@ from secure_ml_api.packaging.candidates import CANDIDATES
 from secure_ml_api.packaging.contest import open_model, proven
 from secure_ml_api.packaging.extras import quiet
 from secure_ml_api.packaging.options import Options
+from secure_ml_api.packaging.proof import prove
 from secure_ml_api.packaging.stopwatch import ROW_COUNTS
 from secure_ml_api.packaging.subject import Subject
 from secure_ml_api.packaging.table import Table
-from secure_ml_api.tensors import NUMPY_DTYPES
+from secure_ml_api.tensors import NUMPY_DTYPES, Tensors
 
 RANDOM = np.random.default_rng(11)
 ROWS = RANDOM.normal(size=(300, 4))
@@ -162,3 +163,16 @@ def test_with_consent_a_graph_that_is_faster_is_still_kept() -> None:
     built = build(LogisticRegression().fit(ROWS, CLASSES), SAMPLE, Options(allow_sklearn=True), clock=ticking())
     assert built.blueprint.runtime == "onnx"
     assert "scikit-learn itself" in table(built)
+
+
+def test_a_form_that_is_wrong_on_a_row_by_itself_is_refused() -> None:
+    class Moody:
+        """Right about many rows, wrong about one."""
+
+        def run(self, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
+            rows = inputs["input"]
+            return {"value": rows[:, 0] + (1.0 if len(rows) == 1 else 0.0)}
+
+    reference = Subject.of(MODELS["linear"](), SAMPLE, Options()).reference("FP64")
+    with pytest.raises(PackingError, match="differ on 150 of 300 sample rows"):
+        prove(Moody(), reference)

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, NuSVC
 
+from secure_ml_api.packaging.graphs import support_vectors
 from secure_ml_api.packaging.graphs.writer import Inapplicable
 from support.forms import Form
 
@@ -100,3 +101,10 @@ def test_what_is_not_written_by_hand_is_left_to_the_stock_converter(model: Any) 
     rows = np.random.default_rng(4).normal(size=(60, 2))
     with pytest.raises(Inapplicable):
         Form(FORM, model.fit(rows, (rows[:, 0] > 0).astype(int)), rows)
+
+
+def test_more_vectors_than_memory_should_hold_are_left_to_the_stock_converter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(support_vectors, "_MOST_VECTORS", 3)
+    rows = np.random.default_rng(5).normal(size=(60, 2))
+    with pytest.raises(Inapplicable, match="too many support vectors"):
+        Form(FORM, SVC().fit(rows, (rows[:, 0] > 0).astype(int)), rows)

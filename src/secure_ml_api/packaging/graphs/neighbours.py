@@ -10,7 +10,7 @@ import numpy as np
 from ..table import Array
 from .writer import Inapplicable, Writer, write_label
 
-# Elements of [features, training rows] above which the differences of one row alone are too much memory.
+# Numbers in the training rows above which three operators for each feature are slower than the stock graph.
 _MOST_DIFFERENCES = 20_000
 _EUCLIDEAN = {"euclidean", "l2", "sqeuclidean"}
 
@@ -18,8 +18,9 @@ _EUCLIDEAN = {"euclidean", "l2", "sqeuclidean"}
 def by_product(dtype: type[np.floating[Any]] | None = None) -> Callable[[Any, Any, Any], None]:
     """A converter that ranks training rows y for a row x by x·y − ‖y‖²/2, which is one matrix product.
 
-    That orders them as ‖x − y‖² does, from the nearest on. Both are first moved by the training rows' mean, which
-    changes no distance and keeps the numbers small. ``dtype`` is what is reckoned in, by default the graph's own type.
+    That orders them as ‖x − y‖² does, from the nearest on. Both are first moved by about the training rows' mean,
+    which changes no distance and keeps the numbers small. ``dtype`` is what is reckoned in, by default the graph's own
+    type.
     """
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
@@ -27,10 +28,9 @@ def by_product(dtype: type[np.floating[Any]] | None = None) -> Callable[[Any, An
         rows = _training_rows(writer.model)
         reckoned = dtype or writer.dtype
         given = writer.given if reckoned == writer.dtype else writer.cast(writer.given, reckoned)
-        # The mean in the type of the graph, so that both sides are moved by exactly the same number.
-        mean = rows.mean(axis=0).astype(reckoned).astype(np.float64)
-        moved = rows - mean
-        centred = writer.node("Sub", given, writer.numbers(mean, reckoned))
+        centre = _centre(rows, reckoned)
+        moved = rows - centre
+        centred = writer.node("Sub", given, writer.numbers(centre, reckoned))
         offsets = writer.numbers(-0.5 * np.square(moved).sum(axis=1), reckoned)
         closeness = writer.node("Gemm", centred, writer.numbers(moved.T, reckoned), offsets)
         _answer(writer, closeness, largest=1)
@@ -41,14 +41,14 @@ def by_product(dtype: type[np.floating[Any]] | None = None) -> Callable[[Any, An
 def by_differences(dtype: type[np.floating[Any]] | None = None) -> Callable[[Any, Any, Any], None]:
     """A converter that ranks training rows by the sum of squared differences, as exactly as ``dtype`` allows.
 
-    It takes memory for every feature of every training row at once, so it is for small training sets.
+    It takes three operators for each feature, so it is for small training sets.
     """
 
     def convert(scope: Any, operator: Any, container: Any) -> None:
         writer = Writer(scope, operator, container)
         rows = _training_rows(writer.model)
         if rows.size > _MOST_DIFFERENCES:
-            raise Inapplicable("too many training rows for their differences to be held at once")
+            raise Inapplicable("too many training rows to take differences of")
         reckoned = dtype or writer.dtype
         given = writer.given if reckoned == writer.dtype else writer.cast(writer.given, reckoned)
         distances = ""
@@ -80,6 +80,17 @@ def _answer(writer: Writer, ranks: str, *, largest: int) -> None:
     cast = writer.node("Gather", writer.numbers(votes), nearest)
     writer.node("ReduceMean", cast, axis, keepdims=0, to=writer.outputs[1])
     write_label(writer, writer.outputs[1], model.classes_)
+
+
+def _centre(rows: Array, dtype: type[np.floating[Any]]) -> Array:
+    """About the mean of ``rows``, as a number that ``dtype`` holds, so that both sides are moved by exactly the same.
+
+    Whole where the rows are: sums of small whole numbers are exact, and so are ties between them.
+    """
+    mean = rows.mean(axis=0)
+    whole = (rows == np.floor(rows)).all(axis=0)
+    centre: Array = np.where(whole, np.rint(mean), mean).astype(dtype).astype(np.float64)
+    return centre
 
 
 def _training_rows(model: Any) -> Array:

@@ -10,6 +10,9 @@ import numpy as np
 from ..table import Array
 from .writer import Inapplicable, Writer, write_label
 
+# The kernel of all rows of a request with all vectors is in memory at once: 160 MB for 10,000 rows and so many vectors.
+_MOST_VECTORS = 4_000
+
 
 def convert_support_vector_classifier(scope: Any, operator: Any, container: Any) -> None:
     """The class that wins most duels between two classes, the first of several that win as many, as libsvm decides.
@@ -68,6 +71,8 @@ def _decision(writer: Writer, model: Any, weights: Any, bias: Any) -> str:
         return writer.node("Gemm", writer.given, writer.numbers(vectors.T @ weights), writer.numbers(bias))
     if model.kernel != "rbf":
         raise Inapplicable(f"the kernel {model.kernel}")
+    if len(vectors) > _MOST_VECTORS:
+        raise Inapplicable("too many support vectors for their kernel to be held at once")
     kernel = _gaussian(writer, vectors, float(model._gamma))  # noqa: SLF001 - "scale" and "auto" as a number
     return writer.node("Gemm", kernel, writer.numbers(weights), writer.numbers(bias))
 

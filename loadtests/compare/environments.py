@@ -32,7 +32,8 @@ def prepare(name: str, cache: Path, say: Callable[[str], None]) -> Path:
     uv = shutil.which("uv")
     _run([uv, "venv", "--quiet", "--python", sys.executable, str(directory)] if uv else _venv(directory), name)
     pip = [uv, "pip", "--quiet", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", *_PIP]
-    _run([*pip, "-r", str(requirements)], name)
+    # The lists are complete: there is nothing to resolve, which takes pip minutes for some of them.
+    _run([*pip, "--no-deps", "-r", str(requirements)], name)
     stamp.write_text(digest)
     return python
 

@@ -74,3 +74,48 @@ def test_tritonclient_is_told_what_is_wrong(triton: tuple[InferenceServerClient,
         client.infer("iris", [tensor], headers=headers)
     with pytest.raises(InferenceServerException, match="bearer token"):
         client.infer("iris", [tensor])
+
+
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
+def test_tritonclient_sends_and_gets_binary_tensors(
+    triton: tuple[InferenceServerClient, dict[str, str]], compression: str | None
+) -> None:
+    client, headers = triton
+    rows = np.tile(np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]], dtype=np.float32), (500, 1))
+    tensor = InferInput("input", rows.shape, "FP32")
+    tensor.set_data_from_numpy(rows)
+    answer = client.infer(
+        "iris",
+        [tensor],
+        headers=dict(headers),  # the client writes into them
+        request_compression_algorithm=compression,
+        response_compression_algorithm=compression,
+    )
+    assert answer.as_numpy("label").tolist() == [0, 2] * 500
+    assert answer.as_numpy("probabilities").shape == (1000, 3)
+    assert "data" not in answer.get_output("label")
+
+
+def test_tritonclient_asks_for_each_output_in_its_own_form(
+    triton: tuple[InferenceServerClient, dict[str, str]],
+) -> None:
+    client, headers = triton
+    rows = np.array([[5.1, 3.5, 1.4, 0.2]], dtype=np.float32)
+    tensor = InferInput("input", rows.shape, "FP32")
+    tensor.set_data_from_numpy(rows)
+    outputs = [InferRequestedOutput("label", binary_data=False), InferRequestedOutput("probabilities")]
+    answer = client.infer("iris", [tensor], outputs=outputs, headers=dict(headers))
+    assert answer.get_output("label")["data"] == [0]
+    assert answer.as_numpy("label").tolist() == [0]
+    assert answer.as_numpy("probabilities").shape == (1, 3)
+
+
+def test_tritonclient_is_told_what_is_wrong_with_binary_tensors(
+    triton: tuple[InferenceServerClient, dict[str, str]],
+) -> None:
+    client, headers = triton
+    rows = np.array([[5.1, 3.5, np.nan, 0.2]], dtype=np.float32)
+    tensor = InferInput("input", rows.shape, "FP32")
+    tensor.set_data_from_numpy(rows)
+    with pytest.raises(InferenceServerException, match="do not fit the model"):
+        client.infer("iris", [tensor], headers=dict(headers))

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from .. import __version__
 from ..models.model import Model
 from . import schemas
+from .body_formats import answer_headers, answers_beside_json, header_parameters, requests_beside_json
 from .model_schemas import RowSchemas, row_schemas
 from .operations import FORM, OPERATIONS, Operation
 from .problems import PROBLEM_JSON, STATUSES, TITLES
@@ -64,7 +65,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     }
     parameters = [name for name in _PARAMETERS if f"{{{name}}}" in operation.path]
     if parameters:
-        entry["parameters"] = [
+        entry["parameters"] = header_parameters(operation.request) + [
             {
                 "name": name,
                 "in": "path",
@@ -80,7 +81,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
             content["example"] = operation.example
         entry["requestBody"] = {
             "required": True,
-            "content": {FORM if operation.form else "application/json": content},
+            "content": {
+                FORM if operation.form else "application/json": content,
+                **requests_beside_json(operation.request),
+            },
         }
     return entry
 
@@ -88,10 +92,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
 def _typed_operation(model: Model, own: RowSchemas) -> dict[str, Any]:
     general = next(operation for operation in OPERATIONS if operation.id == "predictRows")
     responses = _responses(general)
+    many = {"application/json": {"schema": _reference((own.one_answer, own.many_answer), f"{model.name}.")}}
     responses["200"] = {
         "description": "Predictions.",
         "headers": _QUOTA_HEADERS,
-        "content": {"application/json": {"schema": _reference((own.one_answer, own.many_answer), f"{model.name}.")}},
+        "content": many | answers_beside_json(general.request),
     }
     return {
         "operationId": f"predict_{model.name}",
@@ -102,7 +107,8 @@ def _typed_operation(model: Model, own: RowSchemas) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _reference((own.one_request, own.many_request), f"{model.name}.")}
+                "application/json": {"schema": _reference((own.one_request, own.many_request), f"{model.name}.")},
+                **requests_beside_json(general.request),
             },
         },
         "responses": responses,
@@ -127,9 +133,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
         content["schema"] = {"type": "string"}
     if operation.id == "repositoryIndex":
         content["schema"] = {"type": "array", "items": _reference(schemas.RepositoryEntry)}
-    ok: dict[str, Any] = {"description": "Done.", "content": {operation.content_type: content}}
+    contents = {operation.content_type: content} | answers_beside_json(operation.request)
+    ok: dict[str, Any] = {"description": "Done.", "content": contents}
     if operation.scopes:
-        ok["headers"] = _QUOTA_HEADERS
+        ok["headers"] = _QUOTA_HEADERS | answer_headers(operation.request)
     answers: dict[str, Any] = {"200": ok}
     for status in sorted(operation.refusals):
         answers[str(status)] = _problem_response(operation, status)

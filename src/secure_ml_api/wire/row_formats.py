@@ -21,22 +21,23 @@ def check_rows(content_type: str, accept: str) -> None:
     row_formats(content_type, accept)
 
 
-def _spoken() -> tuple[str, ...]:
+def spoken_formats() -> tuple[str, ...]:
+    """The media types that rows and their predictions may have here, the preferred one first."""
     return (JSON, CSV, ARROW) if has_arrow() else (JSON, CSV)
 
 
 def _sent(content_type: str) -> str:
     kind, options = parse_options_header(content_type)
     kind = kind.lower()
-    is_readable = kind in _spoken() and (kind == ARROW or is_utf_8(options))
+    is_readable = kind in spoken_formats() and (kind == ARROW or is_utf_8(options))
     if not is_readable or (kind == CSV and options.get("header", "present").lower() != "present"):
-        spoken = _spoken()
+        spoken = spoken_formats()
         raise UnsupportedContent(f"send one of {', '.join(spoken)}; text in UTF-8, CSV with a header row", spoken)
     return kind
 
 
 def _wanted(accept: str) -> str:
-    best = best_of(_spoken(), accept)
+    best = best_of(spoken_formats(), accept)
     if best is None:
-        raise NotAcceptable(f"answers are given as one of {', '.join(_spoken())}")
+        raise NotAcceptable(f"answers are given as one of {', '.join(spoken_formats())}")
     return best

@@ -14,6 +14,8 @@ import pytest
 from support.needs import free_port, program
 from support.server import STAND_IN, RunningServer, wait_until
 
+pytestmark = pytest.mark.usefixtures("worker_class")
+
 _COUNT = "secure_ml_api_requests_total"
 
 

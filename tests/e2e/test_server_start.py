@@ -13,9 +13,11 @@ import pytest
 from support.needs import free_port
 from support.server import SERVE, STAND_IN, RunningServer, wait_until
 
+pytestmark = pytest.mark.usefixtures("worker_class")
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, worker_class: str) -> Iterator[RunningServer]:
     home = tmp_path_factory.mktemp("start") / "home"
     with RunningServer(home, "--workers", "2", command=STAND_IN) as running:
         yield running

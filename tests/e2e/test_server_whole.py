@@ -10,6 +10,8 @@ import pytest
 
 from support.server import ClientSecret, RunningServer, wait_until
 
+pytestmark = pytest.mark.usefixtures("worker_class")
+
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 PREDICT = "/v1/models/iris/predict"
 

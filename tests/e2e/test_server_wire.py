@@ -11,9 +11,11 @@ import pytest
 
 from support.server import STAND_IN, Reply, RunningServer
 
+pytestmark = pytest.mark.usefixtures("worker_class")
+
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, worker_class: str) -> Iterator[RunningServer]:
     environ = {
         "SECURE_ML_API_SERVER__HEADER_TIMEOUT_SECONDS": "1",
         "SECURE_ML_API_SERVER__BODY_TIMEOUT_SECONDS": "1",

@@ -1,0 +1,181 @@
+"""Two readers of one request: where the quick one takes it, it reads what gunicorn's parser reads."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http import wsgi
+from gunicorn.http.parser import RequestParser
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from secure_ml_api.server.gathering import Room
+from secure_ml_api.server.plain_connection import PlainConnection, worker_constants
+from secure_ml_api.settings import ServerSettings
+
+CLIENT, SERVER = ("192.0.2.7", 4711), ("127.0.0.1", 8000)
+# What only one of the two readers puts in, and what they put in as objects of their own.
+APART = ("gunicorn.socket", "wsgi.early_hints", "wsgi.errors", "wsgi.input", "secure_ml_api.arrived_at")
+
+PLAIN = (
+    b"GET /v2 HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"POST /v1/models/iris/predict HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\nContent-Length: 2\r\n\r\n{}",
+    b"POST /v1/models/iris:predict HTTP/1.1\r\nAuthorization: Bearer a.b-c_d\r\nContent-Length: 0\r\n\r\n",
+    b"POST /x HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1, 192.0.2.2\r\nX-Request-Id:\t abc \t\r\nAccept: */*\r\n\r\n",
+)
+NOT_PLAIN = (
+    b"GET /?q HTTP/1.1\r\n\r\n",
+    b"GET /%41 HTTP/1.1\r\n\r\n",
+    b"GET //a HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\n\r\n",
+    b"GET http://a/ HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: 1\r\nA: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nAuthorization: Bearer a\r\nauthorization: Bearer a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nContent-Type: a\r\nContent-type: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA_B: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: \xff\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: 1\nB: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: 1\rB: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA: 1\r\n B: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA : 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nA\r\n\r\n",
+    b"GET / HTTP/1.1\r\nScript-Name: /a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nConnection: upgrade\r\n\r\n",
+    b"GET / HTTP/1.1\r\nConnection: close, keep-alive\r\n\r\n",
+    b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\nx",
+    b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\nx",
+    b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: 1\r\n" % number for number in range(65)) + b"\r\n",
+    b"GET / HTTP/1.1\r\nA: " + b"x" * 8800 + b"\r\n\r\n",
+)
+
+
+def configuration() -> Config:
+    cfg = Config()
+    cfg.set("header_map", "refuse")
+    cfg.set("forwarded_allow_ips", "192.0.2.0/24")
+    cfg.set("secure_scheme_headers", {"X-FORWARDED-PROTO": "https"})
+    cfg.set("limit_request_fields", 64)
+    cfg.set("limit_request_field_size", 8800)
+    return cfg
+
+
+CFG = configuration()
+
+
+def taken(request: bytes) -> dict[str, Any] | None:
+    """The environment that the quick reader makes of ``request``."""
+    client, server = socket.socketpair()
+    with client, server:
+        connection = PlainConnection(
+            CFG,
+            server,
+            CLIENT,
+            SERVER,
+            ServerSettings(),
+            room=Room(0),
+            constants=worker_constants(CFG),
+        )
+        client.sendall(request)
+        assert connection.receive()
+        return connection.take(lambda method, path, body_bytes: True) if connection.is_complete else None
+
+
+def parsed(request: bytes) -> tuple[dict[str, Any], bytes]:
+    """The environment and the body that gunicorn makes of it; raises what gunicorn thinks of it."""
+    client, server = socket.socketpair()
+    with client, server:
+        read = next(RequestParser(CFG, iter([request]), CLIENT))
+        _, environ = wsgi.create(read, server, CLIENT, SERVER, CFG)
+        environ["wsgi.multithread"] = True
+        return environ, read.body.read()
+
+
+def apart(environ: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in environ.items() if key not in APART}
+
+
+def assert_read_alike(request: bytes, environ: dict[str, Any]) -> None:
+    expected, body = parsed(request)
+    assert apart(environ) == apart(expected)
+    assert environ["wsgi.input"].read() == body
+
+
+@pytest.mark.parametrize("request_bytes", PLAIN)
+def test_plain_request_is_read_as_gunicorn_reads_it(request_bytes: bytes) -> None:
+    environ = taken(request_bytes)
+    assert environ is not None
+    assert_read_alike(request_bytes, environ)
+
+
+@pytest.mark.parametrize("request_bytes", NOT_PLAIN)
+def test_request_that_could_be_taken_in_two_ways_is_left_to_gunicorn(request_bytes: bytes) -> None:
+    assert taken(request_bytes) is None
+
+
+@pytest.mark.parametrize("proto", ["https", "http", "HTTPS", "https,http"])
+def test_scheme_is_believed_as_gunicorn_believes_it(proto: str) -> None:
+    request = b"GET / HTTP/1.1\r\nX-Forwarded-Proto: %b\r\n\r\n" % proto.encode()
+    environ = taken(request)
+    assert environ is not None
+    assert_read_alike(request, environ)
+
+
+def test_header_block_like_the_one_before_is_not_mistaken_for_it() -> None:
+    client, server = socket.socketpair()
+    with client, server:
+        limits, constants = ServerSettings(), worker_constants(CFG)
+        connection = PlainConnection(CFG, server, CLIENT, SERVER, limits, room=Room(0), constants=constants)
+        for number in (b"1", b"1", b"2"):
+            client.sendall(b"POST /%b HTTP/1.1\r\nA: %b\r\nContent-Length: 1\r\n\r\n%b" % (number, number, number))
+            assert connection.receive()
+            environ = connection.take(lambda method, path, body_bytes: True)
+            assert environ is not None
+            assert (environ["PATH_INFO"], environ["HTTP_A"]) == (f"/{number.decode()}", number.decode())
+            assert environ["wsgi.input"].read() == number
+
+
+# Pieces of requests, sensible and not, so that most of what is put together is almost a request.
+METHODS = st.sampled_from(["GET", "POST", "PUT", "get", "G T", ""])
+TARGETS = st.one_of(
+    st.text("/abc.%?#:;@&=+$,'()*!~ \t\xff", min_size=1, max_size=12).map(lambda text: "/" + text),
+    st.sampled_from(["/", "*", "http://a/b", "/v1/models/iris/predict", "/v2/models/iris/infer"]),
+)
+VERSIONS = st.sampled_from(["HTTP/1.1"] * 6 + ["HTTP/1.0", "HTTP/2.0", "http/1.1", ""])
+NAMES = st.sampled_from(
+    "Host Content-Type Content-Length content-length Transfer-Encoding Authorization X-A x-a Connection Expect Upgrade TE "
+    "Cookie X_A X-Forwarded-Proto Script-Name Ü".split(" ")
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        ["0", "1", "2", "5", "-1", "1 1", "chunked", "close", "keep-alive", "Close ", "https", "100-continue"]
+    ),
+    st.text("ab,; \t\r\n\x00\xff:", max_size=8),
+)
+ENDS = st.sampled_from(["\r\n"] * 12 + ["\n", "\r", "\r\n "])
+FIELDS = st.lists(st.tuples(NAMES, st.sampled_from([":"] * 8 + [": ", " :", ""]), VALUES, ENDS), max_size=6)
+
+
+@settings(max_examples=1500, deadline=None)
+@example("POST", "/a", "HTTP/1.1", [("Content-Length", ":", "1", "\r\n")], b"x")
+@given(METHODS, TARGETS, VERSIONS, FIELDS, st.binary(max_size=6))
+def test_whatever_is_taken_is_read_as_gunicorn_reads_it(
+    method: str, target: str, version: str, fields: list[tuple[str, str, str, str]], body: bytes
+) -> None:
+    head = f"{method} {target} {version}\r\n" + "".join(map("".join, fields)) + "\r\n"
+    request = head.encode("latin-1") + body
+    environ = taken(request)
+    if environ is not None:
+        assert_read_alike(request, environ)

@@ -1,0 +1,107 @@
+"""Clients that stop half way, while others call: nobody else notices."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support.server import STAND_IN, RunningServer
+
+CROWD = 60
+
+HALF_HEAD = b"POST /echo HTTP/1.1\r\nHost: a\r\nX-Hal"
+HALVES = {
+    "a header block": HALF_HEAD,
+    "a short body": b"POST /echo HTTP/1.1\r\nContent-Length: 99\r\n\r\nhalf",
+    "a long body": b"POST /echo HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + b"half" * 1000,
+    "a body in chunks": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
+    "a body in more codings": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhe",
+    "a body that had to be asked for": b"POST /echo HTTP/1.1\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\nhalf",
+}
+TWO_MEGABYTES = b"GET /many/400000 HTTP/1.1\r\n\r\n"
+
+
+@pytest.fixture(scope="module", params=["inplace", "gthread", "granian"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Four threads, and patience for longer than any of these tests takes."""
+    environ = {
+        "SECURE_ML_API_SERVER__WORKER_CLASS": request.param,
+        "SECURE_ML_API_SERVER__HEADER_TIMEOUT_SECONDS": "60",
+        "SECURE_ML_API_SERVER__BODY_TIMEOUT_SECONDS": "60",
+    }
+    home = tmp_path_factory.mktemp("slow") / "home"
+    with RunningServer(home, "--workers", "1", "--threads", "4", command=STAND_IN, environ=environ) as running:
+        yield running
+
+
+def stuck(server: RunningServer, sent: bytes, crowd: ExitStack) -> None:
+    for _ in range(CROWD):
+        client = crowd.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        client.sendall(sent)
+
+
+def answers_to_others(server: RunningServer) -> Counter[int]:
+    """The statuses of two hundred requests of four callers: half of them in place, half of them in threads."""
+    statuses: Counter[int] = Counter()
+
+    def call() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        for path in ("/echo", "/sleep/0.001") * 25:
+            connection.request("POST", path, body=b"hello")
+            response = connection.getresponse()
+            response.read()
+            statuses[response.status] += 1
+        connection.close()
+
+    callers = [threading.Thread(target=call) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    return statuses
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_crowd_that_stops_half_way_slows_nobody_else(server: RunningServer, half: str) -> None:
+    with ExitStack() as crowd:
+        stuck(server, HALVES[half], crowd)
+        assert answers_to_others(server) == {200: 200}
+
+
+def test_crowd_that_does_not_read_its_answers_slows_nobody_else(server: RunningServer) -> None:
+    if "GuardedThreads" in server.log_text():
+        pytest.skip("a client that does not read holds a thread of this worker class, as its documentation says")
+    with ExitStack() as crowd:
+        stuck(server, TWO_MEGABYTES, crowd)
+        assert answers_to_others(server) == {200: 200}
+
+
+def test_answer_that_is_read_slowly_arrives_whole(server: RunningServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+        client.sendall(TWO_MEGABYTES * 2 + b"GET /version HTTP/1.1\r\nConnection: close\r\n\r\n")
+        assert answers_to_others(server) == {200: 200}
+        with client.makefile("rb") as answer:
+            received = answer.read()
+    assert received.count(b"many ") == 800_000
+    assert received.endswith(b"secure-ml-api")
+
+
+def test_stuck_clients_are_told_to_leave_in_time(tmp_path: Path) -> None:
+    environ = {
+        "SECURE_ML_API_SERVER__WORKER_CLASS": "inplace",
+        "SECURE_ML_API_SERVER__HEADER_TIMEOUT_SECONDS": "1",
+        "SECURE_ML_API_SERVER__BODY_TIMEOUT_SECONDS": "1",
+    }
+    with RunningServer(tmp_path / "home", "--workers", "1", command=STAND_IN, environ=environ) as server:
+        for half in HALVES.values():
+            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+                client.sendall(half)
+                with client.makefile("rb") as answer:
+                    assert b"HTTP/1.1 408 Request Timeout\r\n" in answer.read()

@@ -29,7 +29,7 @@ from secure_ml_api.runtimes.sklearn import SklearnSession
 
 _SKLEARN, _STOCK, _KEPT = "scikit-learn", "stock graph", "kept"
 # Races of a model, each over in a second or two; the median of their medians counts.
-_ROUNDS = 3
+_ROUNDS = 7
 
 
 @dataclass(frozen=True, slots=True)

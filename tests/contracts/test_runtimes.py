@@ -8,13 +8,19 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import skops.io
+from sklearn.linear_model import LinearRegression
 
 from secure_ml_api.errors import PackageRefused
 from secure_ml_api.models.registry import Registry
+from secure_ml_api.models.sample import SAMPLE_FILE
+from secure_ml_api.models.store import Store
+from secure_ml_api.models.verification import VerifiedPackage
 from secure_ml_api.runtimes.onnx import MODEL_FILE, OnnxRuntime
 from secure_ml_api.runtimes.protocol import Runtime, Session, VerifiedArtifact
+from secure_ml_api.runtimes.sklearn import ESTIMATOR_FILE, SklearnRuntime
 from secure_ml_api.tensors import Tensors
-from support.packages import WEIGHTS, publish, store_in
+from support.packages import WEIGHTS, manifest_of, publish, store_in, weighing_sample
 
 ROWS = np.array([[1, 2], [3, 4], [0, 0]], dtype=np.float32)
 ANSWERS = [5.0, 11.0, 0.0]
@@ -38,7 +44,17 @@ class FakeRuntime:
         return FakeSession()
 
 
-@pytest.fixture(params=[OnnxRuntime, FakeRuntime])
+def publish_for(runtime: Runtime, store: Store) -> VerifiedPackage:
+    """The weighing model in the format of ``runtime``."""
+    if runtime.name != SklearnRuntime.name:
+        return publish(store)
+    model = LinearRegression().fit(np.eye(2), np.zeros(2))
+    model.coef_, model.intercept_ = np.array(WEIGHTS), 0.0
+    files = {ESTIMATOR_FILE: skops.io.dumps(model), SAMPLE_FILE: weighing_sample()}
+    return store.publish(manifest_of(files, runtime=runtime.name), files)
+
+
+@pytest.fixture(params=[OnnxRuntime, SklearnRuntime, FakeRuntime])
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     made: Runtime = request.param()
     return made
@@ -46,7 +62,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
 
 @pytest.fixture
 def session(runtime: Runtime, tmp_path: Path) -> Session:
-    return runtime.load(publish(store_in(tmp_path)).artifact, 1)
+    return runtime.load(publish_for(runtime, store_in(tmp_path)).artifact, 1)
 
 
 def test_a_session_answers_with_the_tensors_that_were_asked_for(session: Session) -> None:
@@ -97,7 +113,7 @@ def test_several_threads_may_run_one_session_at_once(session: Session) -> None:
 
 
 def test_bytes_that_do_not_load_are_refused(runtime: Runtime, tmp_path: Path) -> None:
-    artifact = publish(store_in(tmp_path)).artifact
+    artifact = publish_for(runtime, store_in(tmp_path)).artifact
     empty = VerifiedArtifact(artifact.name, artifact.version, artifact.signature, {}, artifact.digest)
     with pytest.raises(PackageRefused, match="tiny/1: "):
         runtime.load(empty, 1)
@@ -105,7 +121,7 @@ def test_bytes_that_do_not_load_are_refused(runtime: Runtime, tmp_path: Path) ->
 
 def test_a_registry_serves_what_the_runtime_loads(runtime: Runtime, tmp_path: Path) -> None:
     store = store_in(tmp_path)
-    publish(store)
+    publish_for(runtime, store)
     registry = Registry(store, runtimes=[runtime])
     registry.load()
     registry.start_worker()

@@ -21,7 +21,7 @@ _MARGIN = 0.02
 
 _FEWEST_TURNS = 3
 _MOST_TURNS = 100
-_SECONDS_EACH = 0.06
+_SECONDS_EACH = 0.04
 # A turn is this many runs in a row: the first finds the caches as the entrant before it left them, and is not counted.
 _RUNS_A_TURN = 5
 # From here on a run is long enough for that to be lost in it.

@@ -83,7 +83,7 @@ def test_a_clock_too_coarse_for_one_run_ends_all_the_same() -> None:
 
 
 def test_runs_on_one_row_are_on_different_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopwatch, "_SECONDS_EACH", 0.06)
+    monkeypatch.setattr(stopwatch, "_SECONDS_EACH", 0.04)
     stage = Stage()
     race([stage.entrant("a", lambda rows: 1e-5)], clock=stage.clock)
     assert len({float(inputs["input"][0, 0]) for inputs in stage.seen if len(inputs["input"]) == 1}) > 30

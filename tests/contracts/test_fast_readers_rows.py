@@ -14,9 +14,10 @@ from secure_ml_api.errors import Refusal
 from secure_ml_api.tensors import Column, Datatype, Signature
 from secure_ml_api.wire import number_text
 from secure_ml_api.wire.question import Payload
+from secure_ml_api.wire.quick_named import quick_named
 from secure_ml_api.wire.quick_rows import quick_row, quick_rows
 from secure_ml_api.wire.rows import decode_rows, question_of, read_rows
-from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, bits, row_of, rows_of, soups, spoilt, verdict
+from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, NUMBERS, bits, row_of, rows_of, soups, spoilt, verdict
 from support.signatures import ALL, IRIS, ONE, read_or_refused
 from support.signatures import GAPS as GAPPED
 
@@ -72,6 +73,49 @@ def envelopes(width: int, gaps: st.SearchStrategy[str] = GAPS) -> st.SearchStrat
     )
     last = rows_of(width, gaps).map(lambda rows: f'{{"outputs": ["labels"], "instances": {rows}}}')
     return one | many | last
+
+
+@st.composite
+def named(draw: st.DrawFn, signature: Signature) -> str:
+    """Rows by name, now and then with one too many, one too few or one twice."""
+
+    def record() -> str:
+        names = list(draw(st.permutations(signature.column_names)))
+        names += draw(st.sampled_from([[], [], [], names[:1], ["x"]]))
+        names = names[draw(st.sampled_from([0, 0, 0, 0, 1])) :]
+        cells = [f'{draw(GAPS)}"{name}"{draw(GAPS)}:{draw(NUMBERS | OTHER_VALUES)}' for name in names]
+        return "{" + ",".join(cells) + "}"
+
+    rows = [record() for _ in range(draw(st.integers(1, 5)))]
+    more = draw(
+        st.sampled_from(["", "", ', "outputs": ["labels"]', ', "outputs": []', ', "x": 1', ', "instances": []'])
+    )
+    return f'{{"features": {rows[0]}{more}}}' if draw(st.booleans()) else f'{{"instances": [{",".join(rows)}]{more}}}'
+
+
+OTHER_VALUES = st.sampled_from(["null", "true", "[1]", "{}", '"1"', '{"a": 1}', "1", "2", "3"])
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data(), st.sampled_from(SIGNATURES))
+def test_any_named_rows_get_the_verdict_of_the_general_reader(data: st.DataObject, signature: Signature) -> None:
+    body = data.draw(spoilt(named(signature)))
+    assert served(body, signature) == generally(body, signature)
+
+
+@pytest.mark.parametrize("value", ["[1]", "[]", "[[1]]", "{}", "null", "true", '"1"', "1e400", "NaN", "-0", "1"])
+def test_named_rows_whose_values_are_all_alike_get_the_verdict_of_the_general_reader(value: str) -> None:
+    for signature in (numbers("FP32"), numbers("FP64"), IRIS, GAPPED, numbers("INT64"), numbers("FP32", 1)):
+        row = "{" + ", ".join(f'"{name}": {value}' for name in signature.column_names) + "}"
+        for body in (f'{{"instances": [{row}, {row}]}}', f'{{"instances": [{row}]}}', f'{{"features": {row}}}'):
+            assert served(body.encode(), signature) == generally(body.encode(), signature)
+
+
+@pytest.mark.parametrize("more", ["", ', "outputs": ["labels"]', ', "outputs": ["labels", "probabilities"]'])
+def test_good_named_rows_take_the_quick_way(more: str) -> None:
+    row = "{" + ", ".join(f'"{name}": 1.5' for name in reversed(IRIS.column_names)) + "}"
+    assert quick_named(f'{{"instances": [{row}, {row}]{more}}}'.encode(), IRIS, 4) is not None
+    assert quick_named(f'{{"features": {row}}}'.encode(), IRIS, 4) is not None
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

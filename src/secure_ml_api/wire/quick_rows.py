@@ -7,6 +7,7 @@ and the words of a refusal always come from ``row_reader``.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from operator import le
 from typing import Any, NamedTuple, TypeVar
@@ -52,7 +53,15 @@ def quick_row(body: bytes, signature: Signature) -> Array | None:
         row = orjson.loads(plain[1])
     except ValueError:
         return None
-    if len(row) != len(within.lows) or not (all(map(le, within.lows, row)) and all(map(le, row, within.highs))):
+    return fitted_row(row, signature)
+
+
+def fitted_row(row: Sequence[float], signature: Signature) -> Array | None:
+    """``row``, of numbers, as [1, columns] in the model's datatype; None for one that a column does not take."""
+    within = _reach(signature)
+    if within is None or len(row) != len(within.lows):
+        return None
+    if not (all(map(le, within.lows, row)) and all(map(le, row, within.highs))):
         return None
     return np.array((row,), dtype=within.dtype)
 
@@ -72,7 +81,7 @@ def quick_rows(body: bytes, signature: Signature, max_rows: int) -> tuple[RowsRe
 def fitted(numbers: Array, signature: Signature) -> Array | None:
     """``numbers`` [rows, columns] in the model's datatype; None for one that a column does not take."""
     within = _reach(signature)
-    if within is None or numbers.ndim == 1:
+    if within is None or numbers.shape[1:] != within.low_array.shape:
         return None
     if (numbers.min(axis=0) < within.low_array).any() or (numbers.max(axis=0) > within.high_array).any():
         return None

@@ -17,6 +17,7 @@ from .json_answer import json_answer, scalar
 from .json_text import parts_of, read_json
 from .outputs import EXTRAS, all_extras, has_extra, label_words, main_output
 from .question import CSV, JSON, Answer, Dialect, Payload
+from .quick_named import quick_named
 from .quick_rows import quick_row, quick_rows
 from .row_formats import check_rows, row_formats
 from .row_reader import row_reader
@@ -61,7 +62,11 @@ def decode_rows(payload: Payload, signature: Signature, max_rows: int) -> RowsQu
     row = quick_row(body, signature)
     if row is not None and wanted == JSON:
         return RowsQuestion(signature, {"input": row}, 1, True, (), signature.output_names)
-    request, inputs, rows = quick_rows(body, signature, max_rows) or read_rows(body, signature, max_rows)
+    request, inputs, rows = (
+        quick_rows(body, signature, max_rows)
+        or quick_named(body, signature, max_rows)
+        or read_rows(body, signature, max_rows)
+    )
     question = question_of(signature, request, inputs, rows)
     if wanted == JSON:
         return question

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import PackageRefused
@@ -65,7 +68,8 @@ def open_graph(model: bytes, signature: Signature, *, threads: int = 1) -> OnnxS
         raise PackageRefused(f"{MODEL_FILE} keeps weights in other files; pack it with the weights inside")
     options = _options(onnxruntime, threads)
     try:
-        session = onnxruntime.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
+        with _sealed(model) as path:
+            session = onnxruntime.InferenceSession(path, sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime raises a dozen unrelated classes, all from Exception
         raise PackageRefused(f"{MODEL_FILE} does not load: {_one_line(error)}") from None
     _check("input", session.get_inputs(), signature.inputs)
@@ -82,6 +86,22 @@ class OnnxSession:
     def run(self, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
         """The tensors named in ``outputs``; only what they need is computed."""
         return dict(zip(outputs, self._run(outputs, inputs), strict=True))
+
+
+@contextmanager
+def _sealed(model: bytes) -> Iterator[str]:
+    """The path of an anonymous file in memory that holds exactly ``model`` and that nobody can change any more.
+
+    onnxruntime keeps a second copy of a model that it is handed as bytes, for as long as the session lives.
+    """
+    descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(model)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _options(onnxruntime: Any, threads: int) -> Any:

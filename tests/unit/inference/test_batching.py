@@ -77,17 +77,16 @@ def test_a_model_s_own_bounds_win_over_the_server_s(monkeypatch: pytest.MonkeyPa
     assert rules.bounds(model(WORTH_IT, max_batch_rows=400, max_batch_delay_seconds=0.0)) == (400, 0.0)
 
 
-def test_a_run_is_quick_as_long_as_its_rows_cost_less_than_a_hand_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_quick_as_long_as_its_rows_cost_less_than_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     rules, measured = batching(monkeypatch), pace(19 * US, 50 * US)
-    assert [rules.is_quick(model(measured), rows) for rows in (0, 1, 31, 34, 1000)] == [True, True, True, False, False]
+    assert [rules.is_quick(model(measured), rows) for rows in (0, 1, 34, 180, 1000)] == [True, True, True, True, False]
+    slow_to_hand_over = Batching(BatchingSettings())
+    slow_to_hand_over._hand_over_seconds = 5 * MS
+    assert slow_to_hand_over.is_quick(model(measured), 1000)
 
 
 def test_a_model_that_was_not_measured_is_never_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not batching(monkeypatch).is_quick(model(None), 1)
-
-
-def test_nothing_is_quick_before_the_hand_over_was_measured() -> None:
-    assert not Batching(BatchingSettings()).is_quick(model(pace(1 * US, 2 * US)), 1)
 
 
 def test_a_hand_over_takes_some_time_and_leaves_no_thread_behind() -> None:

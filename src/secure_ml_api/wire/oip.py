@@ -85,7 +85,7 @@ def _read_binary(payload: Payload, signature: Signature, max_rows: int) -> OipQu
         names = signature.output_names
         return OipQuestion(signature, inputs, 1, names, frozenset(names))
     request = read_envelope(InferRequest, read_json(body[:length], parts_of(signature, max_rows)))
-    tail = BinaryTail(body, length)
+    tail = BinaryTail(body, length, max_rows)
     in_json = _json_reader(signature)
 
     def read(tensor: InferTensor) -> Array:

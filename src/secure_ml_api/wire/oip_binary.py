@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import MalformedBody, Misfit, SignatureMismatch
 from ..tensors import NUMPY_DTYPES, Datatype, Signature
 from .envelopes import InferTensor
+from .tensor_inputs import check_row_count
 from .tensor_reader import Array
 
 HEADER = "Inference-Header-Content-Length"
@@ -31,9 +32,10 @@ def header_length(header: str, body: bytes) -> int:
 class BinaryTail:
     """What follows the JSON; its tensors are taken in the order of the inputs."""
 
-    def __init__(self, body: bytes, start: int) -> None:
+    def __init__(self, body: bytes, start: int, max_rows: int) -> None:
         self._body = body
         self._at = start
+        self._max_rows = max_rows
 
     def take(self, tensor: InferTensor, size: int) -> Array:
         """The next ``size`` bytes as ``tensor``; raises MalformedBody when they do not fill its shape exactly.
@@ -44,6 +46,8 @@ class BinaryTail:
             raise MalformedBody("an input has data both in the JSON and in binary")
         if size > len(self._body) - self._at:
             raise MalformedBody("the body ends before the last tensor does")
+        if tensor.datatype == "BYTES" and 0 < prod(tensor.shape) <= size // _LENGTH_BYTES and tensor.shape:
+            check_row_count(tensor.shape[0], self._max_rows)  # before the texts are taken apart one by one
         start, self._at = self._at, self._at + size
         return elements(tensor.name, tensor.datatype, tensor.shape, self._body, start=start, size=size)
 

@@ -70,7 +70,7 @@ def converted(column: Column, values: Array) -> Array:
     if values.dtype.kind not in "iuf" or dtype.kind not in ("iuf" if values.dtype.kind in "iu" else "f"):
         detail = f"expected datatype {column.datatype}"
         raise SignatureMismatch("an input does not have the model's datatype", [Misfit(detail, feature=column.name)])
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN becomes a quiet one
         made = values.astype(dtype)
     lost = np.isinf(made) & ~np.isinf(values) if dtype.kind == "f" else made != values
     if lost.any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,11 @@ def test_bytes_that_do_not_fill_their_tensors_are_malformed(
     malformed(payload([tensor("input", shape, datatype, size)], tail))
 
 
+def test_more_texts_than_the_server_takes_rows_are_not_taken_apart() -> None:
+    refusal = mismatch(lambda: decode([tensor("text", [1001, 1], "BYTES", 4004)], b"\xff" * 4004, TEXT))
+    assert refusal.detail == "a request may have 1000 rows; this one has 1001"
+
+
 def test_data_in_json_and_in_binary_is_malformed() -> None:
     malformed(payload([tensor("input", [1, 4], "FP32", 16, data=[1, 2, 3, 4])], ROW))
 
@@ -216,6 +222,18 @@ def test_what_is_no_number_is_named_by_row_and_feature(value: float) -> None:
     assert refusal.misfits[0].detail == "expected a finite number"
     inputs = [tensor(name, [1], "FP64", 8) for name in IRIS.column_names]
     assert places(mismatch(lambda: decode(inputs, struct.pack("<4d", 1, 2, 3, value)))) == [(0, "petal width")]
+
+
+@pytest.mark.parametrize("signature", [IRIS, GAPS, ONE])
+def test_signalling_nan_is_nan_and_nothing_is_said_to_the_log(signature: Signature) -> None:
+    """Warnings are errors here; casting or comparing such a value raises one in NumPy unless told not to."""
+    sizes = {"FP32": (b"\x01\x00\xa0\x7f", 4), "FP64": (b"\x01\x00\x00\x00\x00\x00\xf4\x7f", 8)}
+    width = len(signature.columns)
+    for datatype, (value, size) in sizes.items():
+        columns = [tensor(name, [1], datatype, size) for name in signature.column_names]
+        matrix = [tensor("input", [1, width], datatype, size * width)]
+        for inputs in (columns, matrix):
+            assert isinstance(read_or_refused(partial(decode, inputs, value * width, signature)), Refusal)
 
 
 def test_nan_is_a_missing_value_where_the_model_allows_one_and_infinity_never_is() -> None:

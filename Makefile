@@ -44,7 +44,7 @@ bench: $(VENV)/.ready-test            ## Time each step of a request, beside the
 	  $(if $(wildcard .benchmarks/*/*.json),--benchmark-compare) $(BENCH)
 
 lock:            ## Resolve the locks anew (needs uv)
-	for extra in serve train arrow redis postgres loadtest test; do \
+	for extra in serve train arrow redis granian postgres loadtest test; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
 

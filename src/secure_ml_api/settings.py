@@ -41,8 +41,9 @@ class ServerSettings(_Section):
     threads: Annotated[int, Field(ge=1, le=512)] = 64
     """Requests that a worker answers at once, each in a thread that is made when it is first needed; inference itself
     is bounded by ``inference.max_concurrent_runs``, and callers that wait in threads can share a run."""
-    worker_class: str = "gthread"
-    """Gunicorn worker class."""
+    worker_class: str = "inplace"
+    """Gunicorn worker class: ``inplace`` (threads, and quick requests without one), ``gthread`` (threads alone) or
+    ``granian`` (an engine in Rust; needs the extra ``granian``, and does not keep every promise)."""
     header_timeout_seconds: Seconds = 10.0
     """Time a client has to send its whole header block; then 408."""
     body_timeout_seconds: Seconds = 30.0

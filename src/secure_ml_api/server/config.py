@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
     server = settings.server
     if server.worker_class not in WORKER_CLASSES:
         raise SettingsError(f"server.worker_class: {server.worker_class} is not one of {', '.join(WORKER_CLASSES)}")
+    if server.worker_class == "granian" and find_spec("granian") is None:
+        raise SettingsError('server.worker_class: granian is not installed; pip install "secure-ml-api[granian]"')
     return {
         "proc_name": "secure-ml-api",
         # The metrics have a port of their own, so that a proxy in front of the first never shows them.

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
+from secure_ml_api.api.lane import Wsgi
 from support.application import Application
 from support.bodies import GOOD, MALFORMED, OIP, ROWS, TENSORFLOW, UNFIT_ROWS, UNFIT_TENSORFLOW, UNFIT_TENSORS, tensor
 
@@ -26,8 +27,7 @@ class Doors:
     def __init__(self, application: Application) -> None:
         lane = application.house.lane
         assert lane is not None
-        self._lane = lane
-        self._doors = (lane, lane.behind)
+        self._doors: tuple[Wsgi, Wsgi] = (lane, lane.behind)
         self._application = application
         self._tokens: dict[str, tuple[str, str]] = {}
 

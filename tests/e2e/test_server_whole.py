@@ -70,7 +70,9 @@ def test_lost_run_directory_is_noticed_and_predictions_go_on(server: RunningServ
     token = server.token(client)
     server.lose_run_directory()
     predict(server, token, 20)
-    wait_until((server.home / "run" / "metrics" / "counter_0.db").exists, 5, "new metrics files")
+    # What a worker counts before it has noticed is lost with the files.
+    files = [server.home / "run" / "metrics" / f"counter_{slot}.db" for slot in range(4)]
+    wait_until(lambda: all(file.exists() for file in files), 10, "new metrics files")
     before = server.metric("secure_ml_api_rows_total", model="iris")
     predict(server, token, 20)
     wait_until(lambda: server.metric("secure_ml_api_rows_total", model="iris") >= before + 20, 5, "the count")

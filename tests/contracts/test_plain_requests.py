@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from secure_ml_api.server.gathering import Room
 from secure_ml_api.server.plain_connection import PlainConnection, worker_constants
+from secure_ml_api.server.plain_request import is_dense
 from secure_ml_api.settings import ServerSettings
 
 CLIENT, SERVER = ("192.0.2.7", 4711), ("127.0.0.1", 8000)
@@ -182,3 +183,11 @@ def test_whatever_is_taken_is_read_as_gunicorn_reads_it(
     environ = taken(request)
     if environ is not None:
         assert_read_alike(request, environ)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "dense"),
+    [("application/vnd.apache.arrow.stream", True), ("application/json", False), (None, False)],
+)
+def test_a_body_that_may_hold_many_values_in_a_byte_is_told_apart(content_type: str | None, dense: bool) -> None:
+    assert is_dense({} if content_type is None else {"CONTENT_TYPE": content_type}) is dense

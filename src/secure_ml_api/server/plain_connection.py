@@ -13,7 +13,7 @@ from gunicorn.http.wsgi import base_environ
 from ..settings import ServerSettings
 from .connection import Connection
 from .gathering import Room
-from .plain_request import Environ, plain_fields, request_line, wants_close
+from .plain_request import Environ, is_dense, plain_fields, request_line, wants_close
 
 Takes = Callable[[str, str, int], bool]
 """(method, path, bytes of the body) → whether the application answers such a request without waiting for anything."""
@@ -58,7 +58,7 @@ class PlainConnection(Connection):
         if asked is None or body_bytes > _LONGEST_BODY_BYTES or not takes(asked.method, asked.path, body_bytes):
             return None
         fields = self._fields_of(bytes(self._pending[end + 2 : self._head_bytes - 2]))
-        if fields is None or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
+        if fields is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
             return None
         environ = self._environ(asked.method, asked.path, fields)
         self.closes = bool(wants_close(fields))

@@ -43,6 +43,11 @@ class RequestLine(NamedTuple):
     path: str
 
 
+def is_dense(fields: Environ) -> bool:
+    """Whether a byte of the body may stand for many values: columns of Arrow hold a value in a bit, or share bytes."""
+    return str(fields.get("CONTENT_TYPE", "")).startswith("application/vnd.apache.arrow")
+
+
 @lru_cache(maxsize=1024)
 def request_line(line: bytes) -> RequestLine | None:
     """The method and path of a plain request line, without its end."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -187,8 +188,14 @@ class Metrics:
 class _AllWorkers(MultiProcessCollector):
     """The files of all slots, read as one; models that no worker serves any more are left out."""
 
+    def __init__(self, registry: CollectorRegistry, directory: Path) -> None:
+        self._directory = directory
+        super().__init__(registry, str(directory))  # type: ignore[no-untyped-call]
+
     def collect(self) -> list[Metric]:
-        metrics: list[Metric] = list(super().collect())  # type: ignore[no-untyped-call]
+        # A worker that starts makes its files empty and then fills them; an empty one cannot be read, and says nothing.
+        files = [str(path) for path in self._directory.glob("*.db") if _has_content(path)]
+        metrics: list[Metric] = list(self.merge(files, accumulate=True))  # type: ignore[no-untyped-call]
         for metric in metrics:
             if metric.name == "secure_ml_api_model_info":
                 metric.samples = [sample for sample in metric.samples if sample.value]
@@ -197,5 +204,12 @@ class _AllWorkers(MultiProcessCollector):
 
 def _all_workers() -> CollectorRegistry:
     registry = CollectorRegistry()
-    _AllWorkers(registry, str(slots.current_directory()))  # type: ignore[no-untyped-call]
+    _AllWorkers(registry, Path(str(slots.current_directory())))
     return registry
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False

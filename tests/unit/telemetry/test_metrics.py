@@ -204,3 +204,10 @@ def test_catalogue_in_files_is_the_one_of_the_contract_and_promtool_accepts_it(d
     promtool = program("promtool", "prometheus")
     checked = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, timeout=60, check=False)
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_file_that_a_starting_worker_has_just_made_does_not_spoil_the_others(directory: Path) -> None:
+    metrics = Metrics()
+    in_worker(0, lambda: metrics.rejected("overloaded"))
+    (directory / "counter_worker_1.db").touch()
+    assert sample(metrics, "secure_ml_api_rejected_total", reason="overloaded") == 1

@@ -82,10 +82,6 @@ class FastLane:
         self._addresses = addresses
         self._deadline_seconds = deadline_seconds
 
-    def takes(self, method: str, path: str) -> bool:
-        """Whether the lane answers such a request, if it says how long its body is."""
-        return method == "POST" and route_of(path) is not None
-
     def is_quick(self, method: str, path: str, body_bytes: int) -> bool:
         """Whether the lane answers such a request, of any content, without waiting for a place to run a model.
 

@@ -7,7 +7,7 @@ HOME_DIR ?= var
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types lock loadtest compare bench clean
+.PHONY: help setup run test check lint types lock loadtest compare bench faults clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -42,6 +42,9 @@ compare: $(VENV)/.ready-test            ## Measure this server beside others; se
 bench: $(VENV)/.ready-test            ## Time each step of a request, beside the last saved run; see benchmarks/README.md
 	$(BIN)/python -m pytest benchmarks -q -p no:logging --benchmark-columns=min,median,iqr \
 	  $(if $(wildcard .benchmarks/*/*.json),--benchmark-compare) $(BENCH)
+
+faults: $(VENV)/.ready-test            ## Measure the server under each fault and write docs/reliability.md
+	$(BIN)/python -m pytest tests/e2e/faults/$(FAULTS) --figures docs/reliability.md --timeout 900
 
 lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train arrow redis granian postgres loadtest test; do \

@@ -14,6 +14,10 @@ from secure_ml_api.settings import read_settings
 from support.application import Application
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", metavar="FILE", help="run the tests of faults at length, write their table into FILE")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where CI=true nothing may be skipped: what a test needs has to be there."""

@@ -1,0 +1,44 @@
+"""Tests of faults measure a real server under load; with ``--figures FILE`` they write what they measured into FILE."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.fault_table import Figures, Row, write_rows
+
+_ROWS = pytest.StashKey[list[Row]]()
+_PASSED = pytest.StashKey[bool]()
+
+
+@pytest.fixture
+def full(pytestconfig: pytest.Config) -> bool:
+    """Whether figures are to be kept: then loads are long and faults repeated; otherwise once and briefly will do."""
+    return bool(pytestconfig.getoption("--figures"))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
+    """``figures.add(fault, load, result, must_hold=…)``: a row of the table; a test that fails says so in its rows."""
+    made = Figures(request.node.path.name)
+    yield made
+    rows = request.config.stash.setdefault(_ROWS, [])
+    held = request.node.stash.get(_PASSED, False)
+    rows += made.rows if held else [row._replace(result=f"**did not hold:** {row.result}") for row in made.rows]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Generator[None, Any, Any]:
+    report = yield
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    page, rows = session.config.getoption("--figures"), session.config.stash.get(_ROWS, [])
+    if page and rows:
+        write_rows(Path(page), rows)

@@ -7,7 +7,7 @@ HOME_DIR ?= var
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types lock loadtest compare bench faults clean
+.PHONY: help setup run test check lint types lock loadtest compare bench faults sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -50,6 +50,15 @@ lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train arrow redis granian postgres loadtest test; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
+
+SBOM_LOCKS := serve train arrow redis granian postgres
+SBOM_DIR := reports/sbom
+sbom: $(VENV)/.ready-test            ## Write a software bill of materials (CycloneDX) for each lock, into reports/sbom
+	@mkdir -p $(SBOM_DIR)
+	@for lock in $(SBOM_LOCKS); do \
+	  $(BIN)/python -W ignore -m cyclonedx_py requirements locks/$$lock.txt --pyproject pyproject.toml \
+	    --spec-version 1.6 --output-reproducible --validate -o $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json && \
+	  echo $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done
 
 clean:            ## Remove the environment and all that tests and runs left behind
 	rm -rf $(VENV) var reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

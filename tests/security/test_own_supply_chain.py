@@ -1,0 +1,110 @@
+"""What this project itself is made of: pinned by hash, above the releases with known holes, and listed for others."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parent.parent.parent
+LOCKS = sorted((ROOT / "locks").glob("*.txt"))
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+
+# Older releases have known vulnerabilities that a caller, or a model file, can reach.
+FLOORS = {"pyjwt": "2.15.1", "gunicorn": "27.0.1", "werkzeug": "3.1.5", "onnx": "1.21"}
+
+
+def pins(lock: Path) -> dict[str, tuple[str, int]]:
+    """Package → its pinned version and the number of its hashes."""
+    found: dict[str, tuple[str, int]] = {}
+    for block in re.split(r"\n(?=[A-Za-z0-9])", lock.read_text("utf-8")):
+        match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", block)
+        assert match is not None, f"{lock.name} has a line that pins nothing: {block[:80]}"
+        found[match[1].lower()] = (match[2], block.count("--hash=sha256:"))
+    return found
+
+
+def test_the_locks_are_those_that_make_installs_from() -> None:
+    assert {lock.stem for lock in LOCKS} >= {"serve", "train", "test"}
+    assert "pip install" not in (ROOT / "Makefile").read_text().replace("$(PIP) install", "")
+    assert "$(PIP) install --require-hashes -r locks/$*.txt" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_every_package_of_a_lock_is_pinned_by_hash(lock: Path) -> None:
+    unhashed = [name for name, (_, hashes) in pins(lock).items() if not hashes]
+    assert not unhashed
+    assert len(pins(lock)) > 10
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+def test_no_lock_pins_a_release_below_the_floor(lock: Path) -> None:
+    pinned = pins(lock)
+    assert pinned.keys() >= FLOORS.keys() - {"onnx"}
+    for name in FLOORS.keys() & pinned.keys():
+        assert Version(pinned[name][0]) >= Version(FLOORS[name]), name
+
+
+def test_the_package_asks_for_the_floors_itself() -> None:
+    """Whoever installs without a lock gets no older release either."""
+    declared = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["train"]
+    asked = {requirement.name: requirement.specifier for requirement in map(Requirement, declared)}
+    for name, floor in FLOORS.items():
+        older = f"{floor.rpartition('.')[0]}.{int(floor.rpartition('.')[2]) - 1}"
+        assert floor in asked[name], name
+        assert older not in asked[name], name
+
+
+def test_every_declared_dependency_is_in_the_lock() -> None:
+    locked = pins(ROOT / "locks" / "serve.txt")
+    missing = {Requirement(text).name for text in PROJECT["project"]["dependencies"]} - locked.keys()
+    assert not missing
+
+
+def test_the_bill_of_materials_is_valid_and_lists_the_whole_lock_with_its_hashes(tmp_path: Path) -> None:
+    variables = {"BIN": str(Path(sys.executable).parent), "SBOM_LOCKS": "serve", "SBOM_DIR": str(tmp_path)}
+    subprocess.run(
+        # This interpreter has the tool already: -o keeps make from setting up another environment.
+        ["make", "sbom", "-o", ".venv/.ready-test", *(f"{name}={value}" for name, value in variables.items())],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    made = tmp_path / "secure-ml-api-serve.cdx.json"
+    text = made.read_text("utf-8")
+    schema_version = import_module("cyclonedx.schema").SchemaVersion.V1_6
+    assert import_module("cyclonedx.validation.json").JsonStrictValidator(schema_version).validate_str(text) is None
+    document = json.loads(text)
+    assert document["bomFormat"] == "CycloneDX"
+    assert document["metadata"]["component"]["name"] == "secure-ml-api"
+    listed = {component["name"]: component for component in document["components"]}
+    for name, (version, hashes) in pins(ROOT / "locks" / "serve.txt").items():
+        component = listed[name]
+        assert component["purl"] == f"pkg:pypi/{name}@{version}"
+        known = [each for reference in component["externalReferences"] for each in reference["hashes"]]
+        assert len(known) == hashes, name
+
+
+def test_the_security_rules_of_the_linter_are_on_and_every_exception_says_why() -> None:
+    lint = PROJECT["tool"]["ruff"]["lint"]
+    assert "S" in lint["select"]
+    assert "S" not in lint["ignore"]
+    assert all("S" not in rules for rules in lint["per-file-ignores"].values())
+    exceptions = [
+        (path, line)
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for line in path.read_text("utf-8").splitlines()
+        if re.search(r"noqa:[^#]*\bS\d{3}\b", line)
+    ]
+    assert exceptions, "the pattern finds nothing"
+    for path, line in exceptions:
+        assert re.search(r"noqa: S\d{3}\s+(#|—|-) ?\S.{6,}", line), f"{path.name}: {line.strip()}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
@@ -27,6 +27,7 @@ from .database.migrate import require_migrated
 from .inference.admission import Admission
 from .inference.runner import Runner
 from .inference.services import Services
+from .models.model import Model
 from .models.registry import Registry
 from .models.store import Store
 from .quota.opening import open_limiter
@@ -57,6 +58,8 @@ class House:
     lane: FastLane | None = None
     warm: bool = False
     draining: bool = False
+    ask_for_relief: Callable[[], None] = lambda: None
+    """Ask the server to replace this worker."""
     _stopped: Event = field(default_factory=Event)
 
     def is_ready(self) -> bool:
@@ -76,8 +79,20 @@ class House:
                 except Exception:
                     log.exception("housekeeping failed")
 
+    def hangs(self, model: Model, seconds: float) -> None:
+        """A run of ``model`` has gone on for so long that it is not expected to end: say so, and have others serve."""
+        name, version, seconds = model.name, model.version, round(seconds, 1)
+        told = {"model": name, "version": version, "seconds": seconds}
+        log.error("a run does not end; this worker is replaced once another serves", extra=told)
+        self.services.metrics.run_hung(name, version)
+        self.services.audit.record(
+            "model.hung", actor=None, outcome="failed", model=name, version=version, seconds=seconds
+        )
+        self.ask_for_relief()
+
     def stop(self) -> None:
         self._stopped.set()
+        self.services.runner.watchdog.stop()
         self.stores.trail.flush()
 
 
@@ -115,7 +130,7 @@ def start_worker(app: Flask, slot: int) -> None:
     services.limiter.drop_slot(slot)
     services.registry.start_worker()
     services.registry.warm_up()
-    services.runner.start_worker()
+    services.runner.start_worker(house.hangs)
     for where, problem in services.registry.problems.items():
         log.error("model refused: %s", problem, extra={"model": where})
     for model in services.registry.models():
@@ -123,6 +138,11 @@ def start_worker(app: Flask, slot: int) -> None:
     house.doormen.authenticator.refresh()
     Thread(target=house.keep, name="housekeeping", daemon=True).start()
     house.warm = True
+
+
+def offer_relief(app: Flask, ask_for_relief: Callable[[], None]) -> None:
+    """In each worker: what to call, from whichever thread, when another worker should take its place."""
+    house_of(app).ask_for_relief = ask_for_relief
 
 
 def begin_drain(app: Flask) -> None:
@@ -168,7 +188,7 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Se
         authenticator=doormen.authenticator,
         limiter=open_limiter(settings.state, settings.quotas, settings.run_directory),
         registry=registry,
-        runner=Runner(Admission(runs, inference.max_waiting), settings.batching),
+        runner=Runner(Admission(runs, inference.max_waiting), settings.batching, inference),
         metrics=Metrics(),
         audit=stores.trail,
         quotas=settings.quotas,

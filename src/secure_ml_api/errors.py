@@ -9,6 +9,7 @@
     │   └── PackingError              a trained model cannot be turned into a package
     └── Refusal                       one request is answered with a documented error
         ├── MalformedBody             the bytes are not what their content type says
+        ├── MalformedHeader           a header field is not written as its definition says
         ├── BodyTooLarge              the body, as sent or decompressed, is over its limit
         ├── BodyTooSlow               the body did not arrive in time
         ├── UnsupportedContent        a content type or encoding that is not spoken here
@@ -81,6 +82,12 @@ class MalformedBody(Refusal):
     """The bytes are not what their content type says: bad JSON, NaN, duplicate keys, bad UTF-8."""
 
     reason = "malformed_body"
+
+
+class MalformedHeader(Refusal):
+    """A header field of the request is not written as its definition says."""
+
+    reason = "malformed_header"
 
 
 class BodyTooLarge(Refusal):

@@ -154,6 +154,12 @@ class InferenceSettings(_Section):
     """Requests of one worker that may wait for a run; more are answered 503."""
     threads_per_run: Count = 1
     """Threads that one run may use."""
+    run_limit_seconds: Seconds = 60.0
+    """Time after which a run is taken to hang: its worker is replaced once another serves, and finishes what its other
+    callers asked. Callers of that run were answered 504 at their deadlines."""
+    max_abandoned_runs: Annotated[int, Field(ge=0)] = 4
+    """Runs of one worker that may go on, without a place, although all their callers were answered 504; beyond, a run
+    keeps its place until it ends."""
 
 
 class BatchingSettings(_Section):

@@ -15,7 +15,8 @@ import pytest
 from secure_ml_api.errors import InferenceFailed, PackageRefused
 from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
-from secure_ml_api.inference.runner import Job, Runner
+from secure_ml_api.inference.job import Job
+from secure_ml_api.inference.runner import Runner
 from secure_ml_api.models.model import Model, load_model
 from secure_ml_api.runtimes.onnx import MODEL_FILE, OnnxRuntime
 from secure_ml_api.runtimes.protocol import Runtime, Session, VerifiedArtifact

@@ -11,8 +11,9 @@ import pytest
 
 from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
-from secure_ml_api.inference.runner import Job, Runner
-from secure_ml_api.settings import BatchingSettings
+from secure_ml_api.inference.job import Job
+from secure_ml_api.inference.runner import Runner
+from secure_ml_api.settings import BatchingSettings, InferenceSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Tensors
 from support.spine import FakeModel
@@ -87,11 +88,17 @@ class Asked(Thread):
 class Stage:
     """A runner with one place (unless ``runs`` says more) and a model behind a gate; opened and joined at the end."""
 
-    def __init__(self, runs: int = 1, waiting: int = 64, **batching: Any) -> None:
+    def __init__(
+        self,
+        runs: int = 1,
+        waiting: int = 64,
+        inference: InferenceSettings = InferenceSettings(),  # noqa: B008 - frozen
+        **batching: Any,
+    ) -> None:
         self.session = GatedSession()
         self.model = FakeModel(self.session)
         self.admission = Admission(runs, waiting)
-        self.runner = Runner(self.admission, BatchingSettings(**{"enabled": "always", **batching}))
+        self.runner = Runner(self.admission, BatchingSettings(**{"enabled": "always", **batching}), inference)
         self.metrics = Metrics()
         self.counted = self.metrics.for_model("iris", "1")
         self._asked: list[Asked] = []

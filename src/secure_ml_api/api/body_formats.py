@@ -11,6 +11,11 @@ from ..wire.row_formats import spoken_formats
 
 _ROWS = "A header row with the features' names in any order, then one row a line."
 _PREDICTIONS = "A header row, then one row a line: prediction, and label, probability_…, is_anomaly, score where given."
+_PREDICTING = (envelopes.RowsRequest, envelopes.TensorFlowRequest, envelopes.InferRequest)
+_TIMEOUT = (
+    "Seconds, from the first byte of the request, for which the caller waits; then 504. It can only shorten the "
+    "server's own deadline. The parameter `timeout` of an inference request does the same, in microseconds."
+)
 _LENGTH = "Bytes of JSON before the tensors' bytes; 0 for one row without any JSON, answered in binary."
 
 
@@ -25,10 +30,15 @@ def answers_beside_json(request: object) -> dict[str, Any]:
 
 
 def header_parameters(request: object) -> list[dict[str, Any]]:
-    """The headers that say how to read such a request."""
-    if request is not envelopes.InferRequest:
+    """The headers that say how to read such a request, and how long its caller waits."""
+    if request not in _PREDICTING:
         return []
-    return [{"name": HEADER, "in": "header", "description": _LENGTH, "schema": {"type": "integer", "minimum": 0}}]
+    seconds = {"type": "number", "minimum": 0, "maximum": 999_999_999}
+    timeout = {"name": "Request-Timeout", "in": "header", "description": _TIMEOUT, "schema": seconds}
+    if request is not envelopes.InferRequest:
+        return [timeout]
+    length = {"name": HEADER, "in": "header", "description": _LENGTH, "schema": {"type": "integer", "minimum": 0}}
+    return [length, timeout]
 
 
 def answer_headers(request: object) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntity
 
 from ..errors import BodyTooLarge, BodyTooSlow, MalformedBody, Refusal
 from ..inference.call import Call, Visit
+from ..inference.deadline import Deadline
 from ..inference.services import Services
 from ..quota.headers import ratelimit_headers
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..wire.question import Answer, Dialect
 from .addresses import Addresses
 from .answering import SECURITY_HEADERS, answer_call, answer_refusal, answer_unexpected, observe
-from .lane import deadline_of
+from .lane import arrival_of
 from .problems import http_answer
 
 
@@ -43,6 +44,7 @@ class Door:
 
     def predict(self, dialect: Dialect, name: str, version: str | None) -> Response:
         """Walk the current request down the spine."""
+        arrived_at = arrival_of(request.environ)
         call = Call(
             authorization=request.headers.get("Authorization"),
             address=g.address,
@@ -56,7 +58,9 @@ class Door:
             accept=request.headers.get("Accept", ""),
             accept_encoding=request.headers.get("Accept-Encoding", ""),
             inference_header_length=request.headers.get("Inference-Header-Content-Length", ""),
-            deadline=deadline_of(request.environ, self._deadline_seconds),
+            deadline=Deadline(arrived_at + self._deadline_seconds),
+            arrived_at=arrived_at,
+            request_timeout=request.headers.get("Request-Timeout", ""),
         )
         g.visit = call
         return response_of(answer_call(call, self.services, oip=is_oip()))

@@ -129,6 +129,7 @@ class FastLane:
 
     def _call(self, environ: Environ, route: Route, length: int) -> Call:
         get = environ.get
+        arrived_at = arrival_of(environ)
         return Call(
             authorization=get("HTTP_AUTHORIZATION"),
             address=self._addresses.client(get("REMOTE_ADDR", ""), get("HTTP_X_FORWARDED_FOR")),
@@ -142,14 +143,16 @@ class FastLane:
             accept=get("HTTP_ACCEPT", ""),
             accept_encoding=get("HTTP_ACCEPT_ENCODING", ""),
             inference_header_length=get("HTTP_INFERENCE_HEADER_CONTENT_LENGTH", ""),
-            deadline=deadline_of(environ, self._deadline_seconds),
+            deadline=Deadline(arrived_at + self._deadline_seconds),
+            arrived_at=arrived_at,
+            request_timeout=get("HTTP_REQUEST_TIMEOUT", ""),
         )
 
 
-def deadline_of(environ: Environ, seconds: float) -> Deadline:
-    """``seconds`` from the request's first byte, or from now where the server does not tell when that came."""
-    arrived_at = environ.get(ARRIVED_AT)
-    return Deadline.after(seconds) if arrived_at is None else Deadline(arrived_at + seconds)
+def arrival_of(environ: Environ) -> float:
+    """The monotonic second of the request's first byte, or of now where the server does not tell when that came."""
+    arrived_at: float | None = environ.get(ARRIVED_AT)
+    return time.monotonic() if arrived_at is None else arrived_at
 
 
 def _read(stream: Any, length: int, limit_bytes: int) -> bytes:

@@ -103,6 +103,7 @@ def _typed_operation(model: Model, own: RowSchemas) -> dict[str, Any]:
         "tags": ["Rows"],
         "summary": f"Predict with {model.name} ({model.signature.task}).",
         "x-model": model.name,
+        "parameters": header_parameters(general.request),
         "security": [{"bearer": [f"predict:{model.name}"]}, {"bearer": ["predict:*"]}],
         "requestBody": {
             "required": True,

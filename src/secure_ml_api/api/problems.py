@@ -17,6 +17,7 @@ PROBLEM_JSON = "application/problem+json"
 # Refusal → status and title. A test demands that every leaf of the tree is here.
 STATUSES: dict[type[Refusal], tuple[int, str]] = {
     errors.MalformedBody: (400, "Malformed body"),
+    errors.MalformedHeader: (400, "Malformed header"),
     errors.TokenMissing: (401, "Token required"),
     errors.TokenRefused: (401, "Token refused"),
     errors.InsufficientScope: (403, "Insufficient scope"),

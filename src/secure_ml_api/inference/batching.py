@@ -19,6 +19,7 @@ class Batching:
     def __init__(self, settings: BatchingSettings) -> None:
         self._settings = settings
         self._hand_over_seconds = 0.0
+        self._distrusted: set[Model] = set()
 
     def measure_hand_over(self) -> None:
         """In the worker, after the fork: it starts threads, and ends them."""
@@ -27,10 +28,17 @@ class Batching:
     def is_quick(self, model: Model, rows: int) -> bool:
         """Whether a run of ``rows`` costs less than handing the request to a thread would.
 
-        Such a run is not worth waiting for a place, nor company; False for a model that was not measured.
+        Such a run is not worth waiting for a place, nor company; False for a model that was not measured, or that is
+        distrusted.
         """
         pace = model.pace
-        return pace is not None and pace.seconds(rows) <= max(self._hand_over_seconds, _QUICK_SECONDS)
+        if pace is None or model in self._distrusted:
+            return False
+        return pace.seconds(rows) <= max(self._hand_over_seconds, _QUICK_SECONDS)
+
+    def distrust(self, model: Model) -> None:
+        """From now on no run of ``model`` counts as quick, as one was not."""
+        self._distrusted.add(model)
 
     def bounds(self, model: Model) -> tuple[int, float]:
         """Most rows of one merged run, 1 when this model's are not merged, and how long a run waits to fill."""

@@ -55,6 +55,10 @@ class Call(Visit):
     accept_encoding: str
     inference_header_length: str
     deadline: Deadline
+    arrived_at: float = 0.0
+    """When its first byte came, on the monotonic clock."""
+    request_timeout: str = ""
+    """The header field Request-Timeout, from then on; empty when there is none."""
 
     model: Model = field(init=False)
     question: Question = field(init=False)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
-from ..errors import DeadlineExceeded
+from ..errors import DeadlineExceeded, MalformedHeader
+
+_TIMEOUT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,18 @@ class Deadline:
         if seconds is None:
             return self
         return Deadline(min(self.at, time.monotonic() + seconds))
+
+    def within(self, timeout: str, arrived_at: float) -> Deadline:
+        """This deadline, or ``timeout`` after ``arrived_at`` (monotonic seconds) if that is earlier.
+
+        ``timeout`` is the value of a Request-Timeout field (draft-thomson-hybi-http-timeout: seconds; here decimals
+        too) and changes nothing when empty. Raises MalformedHeader.
+        """
+        if not timeout:
+            return self
+        if _TIMEOUT.fullmatch(timeout) is None:
+            raise MalformedHeader("Request-Timeout is a number of seconds, such as 2 or 0.5")
+        return Deadline(min(self.at, arrived_at + float(timeout)))
 
     def check(self) -> None:
         """Raise DeadlineExceeded once it has passed."""

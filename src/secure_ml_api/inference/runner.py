@@ -1,82 +1,109 @@
-"""Every run of a model: a caller's rows alone, or merged with the rows of those who wait and split again afterwards."""
+"""Every run of a model: a caller's rows alone, or merged with the rows of those who wait and split again afterwards.
+
+A run that is worth waiting for happens in a thread of its own, so that its caller can stop waiting. A quick one happens
+where it is asked for: handing it over would cost more than the run.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
+from threading import TIMEOUT_MAX, Lock, get_ident
 from typing import cast
 
-from ..errors import InferenceFailed
+from ..errors import DeadlineExceeded, InferenceFailed
 from ..models.model import Model
-from ..settings import BatchingSettings
+from ..settings import BatchingSettings, InferenceSettings
 from ..telemetry.metrics import ModelMetrics
 from ..tensors import Tensors
-from .admission import Admission, Ticket
+from .admission import Admission
 from .batch import merge, split
 from .batching import Batching
-from .deadline import Deadline
+from .job import Job, Place
+from .run_threads import RunThreads
+from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-
-class Job(Ticket):
-    """One caller's rows on their way through a run; a part of a batch."""
-
-    __slots__ = ("inputs", "model", "outputs", "started_at", "wanted")
-
-    def __init__(self, model: Model, inputs: Tensors, rows: int, wanted: tuple[str, ...], deadline: Deadline) -> None:
-        super().__init__(deadline, model, rows)
-        self.model = model
-        self.inputs = inputs
-        self.wanted = wanted
-        self.outputs: Tensors
-        self.started_at: float | None = None
-        """When its run began, on the clock of ``time.perf_counter``."""
+_LATE = "the deadline passed while the model ran"
+_TOO_LONG = "the run took far longer than this model's runs do; asked again, it is given more time"
 
 
 class Runner:
     """The models' runs in one worker, within the bounds of its admission; safe to build before a fork."""
 
-    def __init__(self, admission: Admission, batching: BatchingSettings) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        batching: BatchingSettings,
+        inference: InferenceSettings = InferenceSettings(),  # noqa: B008 - frozen
+    ) -> None:
         self.admission = admission
         self.batching = Batching(batching)
+        self.watchdog = Watchdog(
+            inference.run_limit_seconds, inference.max_abandoned_runs, distrust=self.batching.distrust
+        )
+        self._threads = RunThreads()
 
-    def start_worker(self) -> None:
-        """Measure, after the fork, what handing a place over costs here."""
+    def start_worker(self, on_hang: Callable[[Model, float], None]) -> None:
+        """Measure, after the fork, what handing a place over costs here, and let the watchdog watch.
+
+        ``on_hang`` is told, once, of a run that does not end: its model, and for how many seconds it has been seen.
+        """
         self.batching.measure_hand_over()
+        self.watchdog.start(on_hang)
 
     def run(self, job: Job, metrics: ModelMetrics) -> Tensors:
         """The outputs that ``job`` wants, for its rows alone.
 
-        Raises Overloaded, DeadlineExceeded when the run would begin too late or takes another along for too long, and
+        Raises Overloaded, DeadlineExceeded when the answer would come too late, whatever the run is doing then, and
         InferenceFailed when the model raises on just these rows.
         """
         asked_at = time.perf_counter()
         try:
             if self.batching.is_quick(job.model, job.rows):
-                job.deadline.check()
+                job.is_quick = True
                 self._alone(job, metrics)
             elif self.admission.enter(job):
-                self._lead(job, metrics)
+                self._wait_for(job, metrics)
         finally:
             if job.started_at is not None:
                 metrics.queue_seconds.observe(job.started_at - asked_at)
         return job.outputs
 
-    def _lead(self, job: Job, metrics: ModelMetrics) -> None:
-        """Run ``job``, which has a place and gives it back, with the company that it finds."""
-        served: Sequence[Job] = ()
+    def _wait_for(self, job: Job, metrics: ModelMetrics) -> None:
+        """Have ``job``, which has a place, run in another thread; raises what that raises, or DeadlineExceeded."""
+        job.place = Place(self.admission)
+        job.over = Lock()
+        job.over.acquire()
         try:
             job.deadline.check()
+            self._threads.begin(partial(copy_context().run, self._lead, job, metrics))
+        except BaseException:
+            job.place.give_back()
+            raise
+        if not job.over.acquire(timeout=min(max(0.0, job.deadline.remaining_seconds()), TIMEOUT_MAX)):
+            raise DeadlineExceeded(_LATE)
+        if job.error is not None:
+            raise job.error
+
+    def _lead(self, job: Job, metrics: ModelMetrics) -> None:
+        """In a thread of the runs: run ``job`` with the company that it finds; never raises."""
+        served: Sequence[Job] = ()
+        try:
             company = self._company(job)
             if company and self._together([job, *company], metrics):
                 served = company
             else:
                 self._alone(job, metrics)
-        finally:
-            self.admission.leave()
+        except BaseException as error:  # noqa: BLE001 - for the thread of the caller, if it still waits
+            job.error = error
+        job.place.give_back()
         # Only now, so that the next run is under way while this one's callers are woken.
+        job.over.release()
         if served:
             self.admission.serve(served)
 
@@ -94,8 +121,9 @@ class Runner:
         model = jobs[0].model
         try:
             batch = merge(jobs)
+            jobs[0].until = max(job.deadline.at for job in jobs)
             started_at = time.perf_counter()
-            outputs = model.session.run(batch.inputs, batch.wanted)
+            outputs = self._watched(jobs[0], batch.inputs, batch.wanted)
             seconds = time.perf_counter() - started_at
             answers = [
                 {name: part[name] for name in job.wanted}
@@ -103,6 +131,8 @@ class Runner:
             ]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is one caller's and not the others'
             self.admission.send_back(jobs[1:])
+            if jobs[0].was_stopped:
+                return False  # nobody waited any more
             told = {"model": model.name, "version": model.version, "callers": len(jobs), "error": type(error).__name__}
             log.warning("a merged run failed; each of its callers is run alone", extra=told)
             return False
@@ -115,14 +145,31 @@ class Runner:
         return True
 
     def _alone(self, job: Job, metrics: ModelMetrics) -> None:
+        job.deadline.check()
         model = job.model
         job.started_at = started_at = time.perf_counter()
         try:
-            job.outputs = model.session.run(job.inputs, job.wanted)
+            job.outputs = self._watched(job, job.inputs, job.wanted)
         except Exception as error:
+            if job.was_stopped:
+                raise DeadlineExceeded(_TOO_LONG if job.is_quick else _LATE) from None
             log.exception("inference failed", extra={"model": model.name, "version": model.version})
             raise InferenceFailed from error
         _count_run(metrics, time.perf_counter() - started_at, job.rows)
+
+    def _watched(self, job: Job, inputs: Tensors, wanted: Sequence[str]) -> Tensors:
+        """Call the session, under the eyes of the watchdog, for the run that ``job`` leads."""
+        session, running, thread = job.model.session, self.watchdog.running, get_ident()
+        handle = getattr(session, "handle", None)
+        running[thread] = job
+        try:
+            if handle is None:
+                return session.run(inputs, wanted)
+            job.handle = handle()
+            answer: Tensors = session.run_with(job.handle, inputs, wanted)  # type: ignore[attr-defined]
+            return answer
+        finally:
+            del running[thread]
 
 
 def _count_run(metrics: ModelMetrics, seconds: float, rows: int) -> None:

@@ -15,8 +15,8 @@ from ..quota.limiter import Charge
 from ..wire.compression import compressed, decompressed
 from ..wire.question import Answer, Payload
 from .call import Call, Visit
+from .job import Job
 from .outcomes import failure, outcomes
-from .runner import Job
 from .services import Services
 
 
@@ -94,7 +94,8 @@ def resolve(call: Call, services: Services) -> None:
 
 
 def decode(call: Call, services: Services) -> None:
-    """Body → tensors that fit the model's signature."""
+    """Body → tensors that fit the model's signature; how long the caller waits shortens the deadline."""
+    call.deadline = call.deadline.within(call.request_timeout, call.arrived_at)
     call.dialect.check(call.content_type, call.accept)
     body = decompressed(call.read_body(), call.content_encoding, services.body_limit_bytes)
     payload = Payload(body, call.content_type, call.accept, call.inference_header_length)

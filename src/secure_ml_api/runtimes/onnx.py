@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -74,18 +74,30 @@ def open_graph(model: bytes, signature: Signature, *, threads: int = 1) -> OnnxS
         raise PackageRefused(f"{MODEL_FILE} does not load: {_one_line(error)}") from None
     _check("input", session.get_inputs(), signature.inputs)
     _check("output", session.get_outputs(), signature.outputs)
-    return OnnxSession(session)
+    return OnnxSession(session, onnxruntime.RunOptions)
 
 
 class OnnxSession:
     """A loaded graph; onnxruntime allows concurrent runs of one session."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, handle: Callable[[], Any]) -> None:
         self._run = session.run
+        self.handle = handle
 
     def run(self, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
         """The tensors named in ``outputs``; only what they need is computed."""
         return dict(zip(outputs, self._run(outputs, inputs), strict=True))
+
+    def run_with(self, handle: object, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
+        """As ``run``, until ``stop``: onnxruntime looks between one node of the graph and the next.
+
+        So loops end soon, and a single node that does not come to its end cannot be stopped.
+        """
+        return dict(zip(outputs, self._run(outputs, inputs, handle), strict=True))
+
+    @staticmethod
+    def stop(handle: Any) -> None:
+        handle.terminate = True
 
 
 @contextmanager

@@ -34,6 +34,22 @@ class Session(Protocol):
         ...
 
 
+class StoppableSession(Session, Protocol):
+    """A session that ends a run early when another thread asks it to."""
+
+    def handle(self) -> object:
+        """What one run, and no other, is stopped by."""
+        ...
+
+    def run_with(self, handle: object, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
+        """As ``run``; raises soon after ``stop`` was called with the same ``handle``."""
+        ...
+
+    def stop(self, handle: object) -> None:
+        """Ask the run of ``handle`` to end; harmless before it, after it and when repeated."""
+        ...
+
+
 class Runtime(Protocol):
     """Loads verified packages of one format."""
 

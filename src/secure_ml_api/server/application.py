@@ -90,6 +90,7 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
 
     def start_worker(self, slot: int) -> None:
         self.keep()  # a worker needs no way back
+        self._program.offer_relief(self._app, partial(self.board.ask_for_relief, slot))
         self._program.start_worker(self._app, slot)
 
     def in_place_rule(self) -> Callable[[str, str, int], bool]:

@@ -39,8 +39,9 @@ class Board:
         return self._memory[slot] != 0
 
     def ask_for_relief(self, slot: int) -> None:
-        """The worker has answered its share: it serves until another one does."""
-        self._memory[slot] = _WEARY
+        """The worker has answered its share, or is ill: it serves until another one does. No news once it leaves."""
+        if self._memory[slot] == _SERVING:
+            self._memory[slot] = _WEARY
 
     def stop_listening(self, slot: int) -> bool:
         """The worker takes no more connections; whether it was the last one that did."""

@@ -14,6 +14,10 @@ def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:
     return False
 
 
+def no_relief(app: Any, ask_for_relief: Callable[[], None]) -> None:
+    """It never asks to be replaced."""
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """An application and its life in processes; ``app`` is whatever ``create`` returned, a WSGI callable."""
@@ -37,9 +41,22 @@ class Program:
     field that is between server and client, such as ``Connection``.
     """
 
+    offer_relief: Callable[[Any, Callable[[], None]], None] = no_relief
+    """(app, ask_for_relief) in each worker, before it starts: what the application may call, from any thread, when a
+    new worker should take over. The old one serves until then, and finishes what it has."""
+
 
 def standard_program() -> Program:
     """This package's own application."""
-    from ..app import begin_drain, create_app, drop_slot, exposition, start_worker, stop_worker, takes_in_place
+    from .. import app
 
-    return Program(create_app, start_worker, begin_drain, stop_worker, drop_slot, exposition, takes_in_place)
+    return Program(
+        app.create_app,
+        app.start_worker,
+        app.begin_drain,
+        app.stop_worker,
+        app.drop_slot,
+        app.exposition,
+        app.takes_in_place,
+        app.offer_relief,
+    )

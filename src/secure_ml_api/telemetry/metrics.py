@@ -49,6 +49,7 @@ class _Catalogue:
         self.rejected = counter("rejected_total", "Requests refused, by reason.", ("reason",))
         self.auth_failures = counter("auth_failures_total", "Authentications that failed, by reason.", ("reason",))
         self.predictions = counter("predictions_total", "Rows predicted, by outcome.", (*_MODEL, "outcome"))
+        self.hung_runs = counter("hung_runs_total", "Runs past the run limit, for which a worker is replaced.", _MODEL)
         self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
 
         # One child of each kind, so that a worker opens all its files when it starts and not in some later request.
@@ -130,6 +131,10 @@ class Metrics:
     def auth_failed(self, reason: str) -> None:
         """Count a failed authentication by a fixed word."""
         self._catalogue.auth_failures.labels(reason).inc()
+
+    def run_hung(self, name: str, version: str) -> None:
+        """Count a run of a model of the registry that is not expected to end."""
+        self._catalogue.hung_runs.labels(name, version).inc()
 
     def for_model(self, name: str, version: str) -> ModelMetrics:
         """The children of one version of a model of the registry."""

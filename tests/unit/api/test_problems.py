@@ -15,7 +15,7 @@ from secure_ml_api.quota.limiter import Standing
 
 # By the contract's table of errors.
 EXPECTED: dict[int, list[Refusal]] = {
-    400: [errors.MalformedBody("x")],
+    400: [errors.MalformedBody("x"), errors.MalformedHeader("x")],
     401: [errors.TokenMissing(), errors.TokenRefused("expired")],
     403: [errors.InsufficientScope("predict:iris")],
     404: [errors.ModelNotFound("x"), errors.SubjectNotFound("x")],

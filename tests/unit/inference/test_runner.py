@@ -22,7 +22,7 @@ def stage() -> Iterator[Stage]:
         yield made
 
 
-def test_an_idle_model_runs_its_caller_at_once_and_in_its_own_thread(stage: Stage) -> None:
+def test_an_idle_model_runs_its_caller_at_once(stage: Stage) -> None:
     stage.session.gate.set()
     assert stage.runner.run(stage.job(1, 2), stage.counted)["double"].tolist() == [2, 4]
     assert stage.rows_of_runs == [[1, 2]]

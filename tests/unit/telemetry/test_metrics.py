@@ -32,6 +32,7 @@ CONTRACT = {
     "secure_ml_api_rejected": ("counter", {"reason"}),
     "secure_ml_api_auth_failures": ("counter", {"reason"}),
     "secure_ml_api_predictions": ("counter", {"model", "version", "outcome"}),
+    "secure_ml_api_hung_runs": ("counter", {"model", "version"}),
     "secure_ml_api_model_info": ("gauge", {"model", "version", "runtime", "digest"}),
 }
 
@@ -52,6 +53,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.rejected("overloaded")
     metrics.auth_failed("expired")
     metrics.model_loaded("iris", "1", "onnx", "sha256:0")
+    metrics.run_hung("iris", "1")
     model = metrics.for_model("iris", "1")
     model.rows.inc(3)
     model.inference_seconds.observe(0.001)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from secure_ml_api.cli.doctor import _without_password
 from support.needs import free_port
 from support.server import RunningServer
 
@@ -126,3 +127,16 @@ def test_settings_are_listed_with_their_meaning_and_without_passwords(home: Path
     assert rows["tokens.lifetime_seconds"]["default"] == 900
     assert all(row["meaning"] for row in rows.values())
     assert rows["database.url"]["value"] == "postgresql+psycopg://api:***@db/api"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:hunter2@cache:6379/0", "redis://:***@cache:6379/0"),
+        ("redis://user:hunt@er2@cache/0", "redis://user:***@cache/0"),
+        ("postgresql://db/api?user=api&password=hunter2", "postgresql://db/api?user=api&password=***"),
+        ("postgresql://api@db/api", "postgresql://api@db/api"),
+    ],
+)
+def test_no_form_of_a_password_in_a_url_is_shown(url: str, shown: str) -> None:
+    assert _without_password(url) == shown

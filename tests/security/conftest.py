@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from werkzeug.test import Client
 
+from support.application import Application
 from support.doormen import Lodge, open_lodge
 
 
@@ -16,3 +18,20 @@ def lodge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lodge]:
     yield opened
     opened.stores.trail.flush()
     opened.stores.database.close()
+
+
+@pytest.fixture(params=["the fast lane", "Flask"])
+def door(request: pytest.FixtureRequest, application: Application) -> Client:
+    """A client of one of the two doors of the application."""
+    lane = application.house.lane
+    assert lane is not None
+    return Client(lane if request.param == "the fast lane" else lane.behind)
+
+
+@pytest.fixture(scope="module", params=["inplace", "gthread"])
+def worker_class(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The worker class of every server that a test of this module starts."""
+    name: str = request.param
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECURE_ML_API_SERVER__WORKER_CLASS", name)
+        yield name

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from secure_ml_api.app import create_app, house_of, start_worker, stop_worker
+from secure_ml_api.auth.records import ClientRecord
 from secure_ml_api.settings import Settings, read_settings
 
 # Out of the way of tests that ask for something else.
@@ -45,8 +46,7 @@ class Application:
         """An access token of a client with just these scopes; made once unless ``options`` are given."""
         if scopes in self._tokens and not options:
             return self._tokens[scopes]
-        name = f"client-{len(self.house.stores.clients.list())}"
-        record, secret = self.house.stores.clients.create(name, scopes, **options)
+        record, secret = self.register(*scopes, **options)
         form = {"grant_type": "client_credentials"}
         token: str = self.client.post("/oauth/token", data=form, auth=(record.client_id, secret)).get_json()[
             "access_token"
@@ -54,6 +54,11 @@ class Application:
         if not options:
             self._tokens[scopes] = token
         return token
+
+    def register(self, *scopes: str, **options: Any) -> tuple[ClientRecord, str]:
+        """A new client with just these scopes, and its secret."""
+        name = f"client-{len(self.house.stores.clients.list())}"
+        return self.house.stores.clients.create(name, scopes, **options)
 
     def headers(self, *scopes: str) -> dict[str, str]:
         """The Authorization header of a client with ``scopes``, ``predict:*`` when none are named."""

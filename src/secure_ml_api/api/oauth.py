@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, g, request
 from flask_limiter import Limiter as FlaskLimiter
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..auth.client_authentication import claimed_client
 from ..auth.oauth import OAuth
 from ..auth.oauth_error import OAuthError
-from ..errors import BodyTooLarge
+from ..errors import Refusal
 from ..settings import QuotasSettings
 from ..wire.json_answer import json_answer
-from .door import response_of
+from .door import read_body, response_of
 from .limits import address_key
 from .operations import FORM
 
+# Longer than any form that means something: two ids, a secret, a token of 8 KiB. Nobody has to prove anything before a
+# form is parsed, and a million parameters would take a CPU for seconds.
 _FORM_LIMIT_BYTES = 64 * 1024
-_FORM_PARTS = 64
+_MOST_PARAMETERS = 64
 # A key that was taken out in an emergency is forgotten by verifiers after this long.
 _KEYS_MAX_AGE_SECONDS = 60
 
@@ -74,17 +76,32 @@ def oauth_routes(oauth: OAuth, base_url: str, limiter: FlaskLimiter, quotas: Quo
 
 
 def _form() -> list[tuple[str, str]]:
-    """The pairs of the form in order, those of a parameter that comes twice too."""
+    """The pairs of the form in order, those of a parameter that comes twice too; raises OAuthError or a Refusal.
+
+    The body is read once, whoever asks first.
+    """
+    if "form" not in g:
+        try:
+            g.form = _read_form()
+        except (OAuthError, Refusal) as error:
+            g.form = error
+    if isinstance(g.form, Exception):
+        raise g.form
+    pairs: list[tuple[str, str]] = g.form
+    return pairs
+
+
+def _read_form() -> list[tuple[str, str]]:
     if request.mimetype != FORM:
         raise OAuthError("invalid_request", f"send the parameters as {FORM}")
-    if request.args:
+    if request.query_string:
         raise OAuthError("invalid_request", "parameters go into the form, never into the address")
     request.max_content_length = _FORM_LIMIT_BYTES
-    request.max_form_parts = _FORM_PARTS
+    text = read_body().decode("utf-8", "replace")
     try:
-        return list(request.form.items(multi=True))
-    except RequestEntityTooLarge:
-        raise BodyTooLarge(f"the form is larger than {_FORM_LIMIT_BYTES} bytes") from None
+        return parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MOST_PARAMETERS)
+    except ValueError:
+        raise OAuthError("invalid_request", "the form has too many parameters") from None
 
 
 def _no_store(payload: dict[str, Any], status: int = 200) -> Response:
@@ -99,7 +116,9 @@ def _address_of_endpoint() -> str:
 
 
 def _client_of_address() -> str:
-    """Keyed by both: nobody can lock a client out from elsewhere by guessing its secret."""
-    form = request.form if request.mimetype == FORM else {}
-    client_id = claimed_client(form.get("client_id"), request.headers.get("Authorization"))
-    return f"token:{address_key()}:{client_id}"
+    """Keyed by both: nobody can lock a client out from elsewhere by guessing its secret. Raises nothing."""
+    try:
+        client_id = dict(reversed(_form())).get("client_id")
+    except (OAuthError, Refusal):
+        client_id = None
+    return f"token:{address_key()}:{claimed_client(client_id, request.headers.get('Authorization'))}"

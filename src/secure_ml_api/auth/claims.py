@@ -92,7 +92,8 @@ def _check_audience(audience: object, expected: Expected) -> None:
 
 def _scopes(value: object) -> frozenset[str]:
     if isinstance(value, str):
-        return frozenset(value.split())
+        # By the space alone (RFC 6749 section 3.3): other white space of Unicode parts no scopes.
+        return frozenset(value.split(" ")) - {""}
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return frozenset(value)
     raise TokenRefused("claim_scope")

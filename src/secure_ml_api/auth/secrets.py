@@ -16,6 +16,10 @@ from ..errors import Overloaded
 SECRET_BYTES = 32
 _SECRET_CHARACTERS_LIMIT = 128
 _WAIT_SECONDS = 2.0
+# Callers of one worker that may wait for a computation. Each holds a thread, and those belong to predictions first.
+_MOST_WAITING = 16
+
+_TOO_MANY = "too many clients are proving their secrets at once"
 
 # OWASP's password storage cheat sheet: argon2id with 46 MiB, one pass, one lane. Some 40 ms of one CPU.
 _MEMORY_KIB, _PASSES, _LANES = 47104, 1, 1
@@ -30,11 +34,17 @@ def new_secret() -> str:
 
 
 class SecretHasher:
-    """Argon2id, at most ``concurrency`` computations at once: each takes 46 MiB and a CPU."""
+    """Argon2id, at most ``concurrency`` computations at once: each takes 46 MiB and a CPU.
 
-    def __init__(self, concurrency: int, wait_seconds: float = _WAIT_SECONDS) -> None:
+    At most ``most_waiting`` more callers wait for one, so a flood of logins leaves the threads to others.
+    """
+
+    def __init__(
+        self, concurrency: int, wait_seconds: float = _WAIT_SECONDS, most_waiting: int = _MOST_WAITING
+    ) -> None:
         self._hasher = PasswordHasher(_PASSES, _MEMORY_KIB, _LANES, hash_len=32, salt_len=16, type=Type.ID)
         self._slots = BoundedSemaphore(concurrency)
+        self._line = BoundedSemaphore(concurrency + most_waiting)
         self._wait_seconds = wait_seconds
 
     def hash(self, secret: str) -> str:
@@ -57,9 +67,14 @@ class SecretHasher:
 
     @contextmanager
     def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=self._wait_seconds):
-            raise Overloaded("too many clients are proving their secrets at once")
+        if not self._line.acquire(blocking=False):
+            raise Overloaded(_TOO_MANY)
         try:
-            yield
+            if not self._slots.acquire(timeout=self._wait_seconds):
+                raise Overloaded(_TOO_MANY)
+            try:
+                yield
+            finally:
+                self._slots.release()
         finally:
-            self._slots.release()
+            self._line.release()

@@ -72,7 +72,9 @@ def _described(rows: list[dict[str, Any]]) -> Iterator[str]:
 def _without_password(value: object) -> object:
     """``value`` as it may be shown: a URL without its password, a tuple as a list, a section as its keys."""
     if isinstance(value, str):
-        return re.sub(r"(://[^/@\s:]*:)[^/@\s]+@", r"\1***@", value)
+        # Up to the last @ before a host: whoever wrote one into a password unescaped is not shown the rest of it.
+        masked = re.sub(r"(://[^/@\s:]*:)\S+@", r"\1***@", value)
+        return re.sub(r"([?&]password=)[^&\s]+", r"\1***", masked)
     if isinstance(value, tuple):
         return [part.model_dump() if hasattr(part, "model_dump") else part for part in value]
     return value

@@ -110,6 +110,7 @@ def _postgres_engine(url: URL, timeout_seconds: float) -> Engine:
     milliseconds = math.ceil(timeout_seconds * 1000)
     engine = create_engine(
         url,
+        hide_parameters=True,  # an error's text, which may be logged, quotes none of them
         pool_pre_ping=True,
         pool_timeout=timeout_seconds,
         connect_args={
@@ -132,7 +133,9 @@ def _sqlite_engine(url: URL, timeout_seconds: float) -> Engine:
     path = Path(url.database or "")
     # mode=rw: a database that is gone is an error, never a fresh empty file that forgets every revocation.
     location = URL.create("sqlite", database=f"file:{path.absolute()}", query={"mode": "rw", "uri": "true"})
-    engine = create_engine(location, connect_args={"timeout": timeout_seconds}, pool_timeout=timeout_seconds)
+    engine = create_engine(
+        location, hide_parameters=True, connect_args={"timeout": timeout_seconds}, pool_timeout=timeout_seconds
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: Any) -> None:

@@ -29,6 +29,8 @@ def authenticate(visit: Visit, services: Services) -> None:
     except (TokenMissing, TokenRefused) as refusal:
         cause = refusal.cause if isinstance(refusal, TokenRefused) else refusal.reason
         services.metrics.auth_failed(cause)
+        # Charged first: what an address sends past its quota is refused and leaves no line, or it would fill the trail.
+        services.limiter.charge(*_guesses(visit, services))
         services.audit.record(
             "token.refused",
             actor=None,
@@ -37,7 +39,6 @@ def authenticate(visit: Visit, services: Services) -> None:
             request_id=visit.request_id,
             cause=cause,
         )
-        services.limiter.charge(*_guesses(visit, services))
         raise
 
 

@@ -20,7 +20,7 @@ from ..telemetry import slots
 from ..telemetry.logs import capture_stderr, configure_logging
 from .arbiter import ServerArbiter
 from .board import Board
-from .config import bound_library_threads, gunicorn_settings, raise_descriptor_limit
+from .config import bound_library_threads, forbid_core_files, gunicorn_settings, raise_descriptor_limit
 from .lock import lock_home
 from .metrics_door import MetricsDoor
 from .ports import check_ports
@@ -158,6 +158,7 @@ def serve(
     check_ports(settings.server)
     bound_library_threads(settings.inference.threads_per_run)
     raise_descriptor_limit()
+    forbid_core_files()
     prepare(settings)
     configure_logging(settings.telemetry)
     _wipe_run_directory(settings)

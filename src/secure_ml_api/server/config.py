@@ -99,6 +99,12 @@ def raise_descriptor_limit() -> int:
     return hard
 
 
+def forbid_core_files() -> None:
+    """Write no core file when a process of the server crashes: private keys and tokens would lie in it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
 def connection_limit() -> int:
     """Connections that one worker may hold open: a thousand, or fewer when file descriptors are short."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -144,7 +143,7 @@ def raw_rsa(key: rsa.RSAPrivateKey, block: bytes) -> bytes:
     return raised.to_bytes(modulus.bit_length() // 8, "big")
 
 
-def padded(digest: bytes, size: int, **changed: Any) -> bytes:
+def padded(digest: bytes, size: int, **changed: bytes) -> bytes:
     """The block of EMSA-PKCS1-v1_5 (RFC 8017 section 9.2) for a SHA-256 ``digest``, with parts of it changed."""
     info = changed.get("info", bytes.fromhex("3031300d060960864801650304020105000420")) + digest
     tail = changed.get("tail", b"")
@@ -152,7 +151,7 @@ def padded(digest: bytes, size: int, **changed: Any) -> bytes:
     return b"\x00" + changed.get("kind", b"\x01") + filling + changed.get("end", b"\x00") + info + tail
 
 
-RSA_BLOCKS: dict[str, dict[str, Any]] = {
+RSA_BLOCKS: dict[str, dict[str, bytes]] = {
     "no NULL in the algorithm": {"info": bytes.fromhex("302f300b0609608648016503040201") + b"\x04\x20"},
     "another hash named": {"info": bytes.fromhex("3031300d060960864801650304020305000420")},
     "bytes behind the digest": {"tail": bytes(16)},
@@ -166,7 +165,7 @@ RSA_BLOCKS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changed", RSA_BLOCKS.values(), ids=RSA_BLOCKS.keys())
-def test_rsa_padding_is_compared_whole(lodges: dict[str, Lodge], changed: dict[str, Any]) -> None:
+def test_rsa_padding_is_compared_whole(lodges: dict[str, Lodge], changed: dict[str, bytes]) -> None:
     lodge = lodges["RS256"]
     key, text = rsa_key(lodge), unsigned(lodge)
     digest = hashes.Hash(hashes.SHA256())

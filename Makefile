@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 HOME_DIR ?= var
+# Much of the suite waits for servers: one process more than there are CPUs, and no more than a machine's memory holds.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
+IN_PARALLEL := -n $(WORKERS) --dist loadscope -p no:benchmark
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -19,7 +22,8 @@ run: setup            ## Train, sign and serve the example models, and print a c
 test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
 	@$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest
+	@# Python is started hundreds of times: compiling everything each time would take as long again as the tests.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
 check: $(VENV)/.ready-test            ## Everything that needs no server and takes under a minute
 	@$(MAKE) --no-print-directory lint types

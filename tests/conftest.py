@@ -12,6 +12,9 @@ import pytest
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.settings import read_settings
 from support.application import Application
+from support.workers import one_at_a_time, scheduler, shared_directory, slow_folders_first
+
+_LONGEST_ID = 100
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,11 +29,36 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    return scheduler(config, log) if config.getoption("dist") == "loadscope" else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if worker_of(config) is not None:
+        slow_folders_first(items)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Long bodies are named by their place in the list: an id of a thousand bytes helps nobody."""
+    return argname if isinstance(val, bytes | str) and len(val) > _LONGEST_ID else None
+
+
+def worker_of(config: pytest.Config) -> str | None:
+    """The name of this process among those of a run with ``-n``; None in a run without."""
+    return getattr(config, "workerinput", {}).get("workerid")
+
+
 @pytest.fixture(scope="session")
-def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home as ``init`` leaves it; only to be copied."""
-    home = tmp_path_factory.mktemp("prepared") / "home"
-    prepare(read_settings(home, {}))
+def prepared_home(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home as ``init`` leaves it, made once for all processes of a run; only to be copied."""
+    directory = shared_directory(tmp_path_factory.getbasetemp(), worker_of(pytestconfig))
+    home = directory / "prepared" / "home"
+    with one_at_a_time(directory / "prepared.lock"):
+        if not home.exists():
+            making = directory / "making" / "home"
+            prepare(read_settings(making, {}))
+            making.parent.rename(home.parent)
     return home
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 import shutil
 import socket
+import tempfile
+from pathlib import Path
 
 import pytest
 
 # Where Debian puts servers that are not on every user's PATH.
 _SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"])
+_PORTS = range(15_000, 32_768)
 
 
 def program(name: str, debian_package: str) -> str:
@@ -24,8 +29,33 @@ def program(name: str, debian_package: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nothing listens on right now."""
+    """A TCP port of the loopback address that nothing listens on and that no other call was given lately.
+
+    Calls in all processes of a user share one counter, since several runs of the suite may need ports at the same
+    moment. The range ends where Linux begins to choose ports for outgoing connections, which would take one that is
+    still to be listened on.
+    """
+    path = Path(tempfile.gettempdir()) / f"secure-ml-api-test-port-{os.getuid()}"
+    with path.open("a+") as counter:
+        fcntl.flock(counter, fcntl.LOCK_EX)
+        counter.seek(0)
+        port = int(counter.read() or random.choice(_PORTS))
+        while True:
+            port = port + 1 if port + 1 in _PORTS else _PORTS.start
+            if is_free(port):
+                break
+        counter.truncate(0)
+        counter.write(str(port))
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on ``port`` of the loopback address now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        # As servers do it: connections of an earlier one may still be closing.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,55 @@
+"""The suite over several processes (pytest-xdist): what belongs together stays together, what is slow begins first."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Servers are started and waited for in the first three; what is left at the end is short, so no process idles long.
+_ORDER = ("e2e", "contracts", "security", "integration", "unit")
+_WORKER_CLASS = re.compile(r"\[(?:.*-)?(inplace|gthread|granian)(?:-.*)?\]$", re.DOTALL)
+
+
+def slow_folders_first(items: list[pytest.Item]) -> None:
+    """Sort by folder, and leave the order within each as it is."""
+    items.sort(key=lambda item: next((n for n, name in enumerate(_ORDER) if name in item.path.parts), len(_ORDER)))
+
+
+def group_of(node_id: str) -> str:
+    """What is run by one process: a file, so that what a module shares is made once.
+
+    Suites over several classes of server workers start a server for each, so there the class makes another group.
+    """
+    worker_class = _WORKER_CLASS.search(node_id)
+    return node_id.partition("::")[0] + (worker_class[1] if worker_class else "")
+
+
+def scheduler(config: pytest.Config, log: Any) -> Any:
+    """Gives each process a group at a time, in the order in which they were collected."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Held by one process of the machine at a time; released when that process ends."""
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def shared_directory(basetemp: Path, worker: str | None) -> Path:
+    """Where all processes of one run find each other's files; ``worker`` is this one's name, None when it is alone."""
+    return basetemp if worker is None else basetemp.parent

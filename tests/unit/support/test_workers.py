@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.needs import free_port, is_free
+from support.needs import is_free
 from support.workers import group_of
 
 _TESTS = Path(__file__).parents[2]

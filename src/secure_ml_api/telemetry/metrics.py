@@ -7,12 +7,13 @@ URL map, models come from the registry, methods and reasons are fixed words.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -55,6 +56,7 @@ class _Catalogue:
         # One child of each kind, so that a worker opens all its files when it starts and not in some later request.
         self.rejected.labels("overloaded")
         self.request_seconds.labels("unmatched")
+        self.in_flight_number = _number(self.in_flight)
         self.in_flight_now = 0  # an own count, as the value starts anew when its file is lost
         self.lock = Lock()
 
@@ -73,23 +75,47 @@ class _ModelFacts(NamedTuple):
     digest: str
 
 
+class Number(Protocol):
+    """Where prometheus_client keeps one number of a series; ``inc`` and ``set`` may be called by any thread."""
+
+    def inc(self, amount: float) -> None: ...
+
+    def set(self, value: float) -> None: ...
+
+
+class Distribution:
+    """A histogram's one series, bound to its numbers: ``Histogram.observe`` looks for the bucket with a loop."""
+
+    __slots__ = ("_bounds", "_buckets", "_sum")
+
+    def __init__(self, series: Histogram) -> None:
+        self._bounds: Sequence[float] = series._upper_bounds  # noqa: SLF001
+        self._buckets: Sequence[Number] = series._buckets  # noqa: SLF001
+        self._sum: Number = series._sum  # noqa: SLF001
+
+    def observe(self, amount: float) -> None:
+        """Count ``amount``."""
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._bounds, amount)].inc(1)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelMetrics:
     """What is counted for one version of a model, bound once so that a request looks nothing up."""
 
-    rows: Counter
-    inference_seconds: Histogram
-    queue_seconds: Histogram
-    batch_rows: Histogram
+    rows: Number
+    inference_seconds: Distribution
+    queue_seconds: Distribution
+    batch_rows: Distribution
     _predictions: Counter
     _facts: tuple[str, str]
-    _outcomes: dict[str, Counter]
+    _outcomes: dict[str, Number]
 
     def predicted(self, outcome: str, rows: int = 1) -> None:
         """Count ``rows`` answered with ``outcome``: a label of the model's signature or a fixed word."""
         bound = self._outcomes.get(outcome)
         if bound is None:
-            bound = self._outcomes[outcome] = self._predictions.labels(*self._facts, outcome)
+            bound = self._outcomes[outcome] = _number(self._predictions.labels(*self._facts, outcome))
         bound.inc(rows)
 
 
@@ -100,7 +126,7 @@ class Metrics:
         directory = slots.current_directory()
         self._registry = CollectorRegistry() if directory is None else None
         self._catalogue = _Catalogue(self._registry) if directory is None else _catalogue_of(str(directory))
-        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._routes: dict[tuple[str, str, int], tuple[Number, Distribution]] = {}
         self._bound: dict[tuple[str, str], ModelMetrics] = {}
         self._models: set[_ModelFacts] = set()
 
@@ -110,19 +136,21 @@ class Metrics:
         if bound is None:
             known = method if method in _METHODS else "other"
             bound = (
-                self._catalogue.requests.labels(route, known, str(status)),
-                self._catalogue.request_seconds.labels(route),
+                _number(self._catalogue.requests.labels(route, known, str(status))),
+                Distribution(self._catalogue.request_seconds.labels(route)),
             )
             if known == method:  # what callers invent is never kept
                 self._routes[route, method, status] = bound
-        bound[0].inc()
-        bound[1].observe(seconds)
+        requests, request_seconds = bound
+        requests.inc(1)
+        request_seconds.observe(seconds)
 
     def in_flight_changed(self, delta: int) -> None:
         """One more (+1) or one fewer (−1) request is being answered by this worker."""
-        with self._catalogue.lock:
-            self._catalogue.in_flight_now += delta
-            self._catalogue.in_flight.set(self._catalogue.in_flight_now)
+        catalogue = self._catalogue
+        with catalogue.lock:
+            catalogue.in_flight_now += delta
+            catalogue.in_flight_number.set(catalogue.in_flight_now)
 
     def rejected(self, reason: str) -> None:
         """Count a refusal by the fixed ``reason`` of its class."""
@@ -147,10 +175,10 @@ class Metrics:
     def _bind(self, facts: tuple[str, str]) -> ModelMetrics:
         catalogue = self._catalogue
         return ModelMetrics(
-            rows=catalogue.rows.labels(*facts),
-            inference_seconds=catalogue.inference_seconds.labels(*facts),
-            queue_seconds=catalogue.queue_seconds.labels(*facts),
-            batch_rows=catalogue.batch_rows.labels(*facts),
+            rows=_number(catalogue.rows.labels(*facts)),
+            inference_seconds=Distribution(catalogue.inference_seconds.labels(*facts)),
+            queue_seconds=Distribution(catalogue.queue_seconds.labels(*facts)),
+            batch_rows=Distribution(catalogue.batch_rows.labels(*facts)),
             _predictions=catalogue.predictions,
             _facts=facts,
             _outcomes={},
@@ -188,6 +216,12 @@ class Metrics:
         self.mend()
         registry = self._registry or _all_workers()
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+
+def _number(series: Counter | Gauge) -> Number:
+    """The number of a series without what its class asks before each change."""
+    number: Number = series._value  # noqa: SLF001
+    return number
 
 
 class _AllWorkers(MultiProcessCollector):

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import NamedTuple
 
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
+
+from . import cells
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus_client looks for its files; set by ``use_directory`` alone."""
@@ -25,17 +26,7 @@ _KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
 _RESERVED_BYTES = 512 * 1024
 
 
-class _Writer(NamedTuple):
-    """Who writes; prometheus_client closes its files and opens those of ``str(writer)`` whenever this changes."""
-
-    slot: int | None
-    generation: int
-
-    def __str__(self) -> str:
-        return _MASTER if self.slot is None else str(self.slot)
-
-
-_writer = _Writer(None, 0)
+_slot: int | None = None
 
 
 def use_directory(directory: Path) -> None:
@@ -43,8 +34,9 @@ def use_directory(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(mode=0o700, parents=True)
     os.environ[DIRECTORY_VARIABLE] = str(directory.absolute())
-    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: _writer)  # type: ignore[no-untyped-call]
+    values.ValueClass = cells.Cell
     prepare_slot(None)
+    cells.write_to(directory, _name(None))
 
 
 def current_directory() -> Path | None:
@@ -64,7 +56,7 @@ def prepare_slot(slot: int | None) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     forget_slot(slot)
     for kind in _KINDS:
-        descriptor = os.open(directory / f"{kind}_{_Writer(slot, 0)}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(directory / f"{kind}_{_name(slot)}.db", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if os.fstat(descriptor).st_size == 0:
                 os.posix_fallocate(descriptor, 0, _RESERVED_BYTES)
@@ -74,31 +66,34 @@ def prepare_slot(slot: int | None) -> None:
 
 def take_slot(slot: int) -> None:
     """Write into the files of ``slot`` from now on: for a worker, once, right after the fork."""
-    global _writer
-    _writer = _Writer(slot, _writer.generation + 1)
+    global _slot
+    _slot = slot
+    directory = current_directory()
+    if directory is not None:
+        cells.write_to(directory, _name(slot))
 
 
 def current_slot() -> int | None:
     """The slot of this worker; None in any other process."""
-    return _writer.slot
+    return _slot
 
 
 def forget_slot(slot: int | None) -> None:
     """Drop what a dead worker's gauges said; its counters stay."""
     directory = current_directory()
     if directory is not None:
-        mark_process_dead(str(_Writer(slot, 0)), str(directory))  # type: ignore[no-untyped-call]
+        mark_process_dead(_name(slot), str(directory))  # type: ignore[no-untyped-call]
 
 
 def reopen_if_lost() -> bool:
-    """Make the files of this process anew if someone deleted them; True when it was so. Counters then start at zero.
-
-    The next write opens the new files.
-    """
-    global _writer
+    """Make the files of this process anew if someone deleted them; True when it was so. Counters then start at zero."""
     directory = current_directory()
-    if directory is None or all((directory / f"{kind}_{_writer}.db").exists() for kind in _KINDS):
+    if directory is None or all((directory / f"{kind}_{_name(_slot)}.db").exists() for kind in _KINDS):
         return False
-    prepare_slot(_writer.slot)
-    _writer = _Writer(_writer.slot, _writer.generation + 1)
+    prepare_slot(_slot)
+    cells.write_to(directory, _name(_slot))
     return True
+
+
+def _name(slot: int | None) -> str:
+    return _MASTER if slot is None else str(slot)

@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
+from secure_ml_api.telemetry import cells, slots
 from secure_ml_api.telemetry import metrics as metrics_module
-from secure_ml_api.telemetry import slots
 from secure_ml_api.telemetry.metrics import Metrics
 from support.needs import program
 
@@ -107,11 +107,11 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """A process that counts in files, as the master of a server does."""
     monkeypatch.setenv(slots.DIRECTORY_VARIABLE, "")
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
-    monkeypatch.setattr(slots, "_writer", slots._writer)
+    monkeypatch.setattr(slots, "_slot", None)
     metrics_module._catalogue_of.cache_clear()
     slots.use_directory(tmp_path / "run" / "metrics")
     yield tmp_path / "run" / "metrics"
-    values.ValueClass.close_all_files()
+    cells.forget_all()
     metrics_module._catalogue_of.cache_clear()
 
 

@@ -145,7 +145,7 @@ def test_lost_state_file_is_filled_before_it_is_asked(lodge: Lodge, elsewhere: S
     lose_state(lodge)
     assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)  # from the file that has no name any more
     lodge.authenticator.refresh()
-    assert (lodge.settings.run_directory / "state.mdb").exists()
+    assert (lodge.settings.run_directory / "standing.mdb").exists()
     assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)
     elsewhere.clients.disable("reader")
     lodge.authenticator.refresh()

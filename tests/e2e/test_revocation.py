@@ -100,7 +100,7 @@ def test_the_state_of_the_machine_may_be_lost_and_revocations_hold(server: Runni
     client = server.create_client("shop", "predict:*")
     revoked, kept = server.token(client), server.token(client)
     revoke(server, client, revoked)
-    for path in (server.home / "run").glob("state.mdb*"):
+    for path in (server.home / "run").glob("*.mdb*"):
         path.unlink()
     lost = "the shared state was lost and has been filled again from the database"
     wait_until(lambda: any(line["message"] == lost for line in server.log_lines()), what="the loss to be noticed")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..audit.trail import AuditTrail
 from ..database.engine import Database
 from ..settings import Settings
-from ..state.shared import shared_state
+from ..state.shared import STANDING_FILE, shared_state
 from .clients import Clients
 from .keys import KeyRing
 from .revocations import Revocations
@@ -46,7 +46,7 @@ def open_stores(settings: Settings, *, tell_machine: bool = True) -> Stores:
     ``tell_machine`` writes changes of clients to the shared state under ``run/``, making it where it is missing.
     """
     database = Database(settings.database_url, settings.database.timeout_seconds)
-    book = StandingBook(database, shared_state(settings.run_directory / "state.mdb", settings.state.size_bytes))
+    book = StandingBook(database, shared_state(settings.run_directory / STANDING_FILE, settings.state.size_bytes))
     told = book if tell_machine else None
     return Stores(
         database=database,

@@ -32,9 +32,7 @@ def bearer_token(authorization: str | None) -> str:
 
     Two headers arrive joined by a comma, which is no character of a token.
     """
-    if authorization is None or not authorization.strip():
-        raise TokenMissing
-    scheme, _, token = authorization.partition(" ")
+    scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
         raise TokenMissing
     token = token.strip(" ")

@@ -24,6 +24,7 @@ class _Loaded:
     stamp: tuple[int, int, int]
     keys: tuple[Key, ...]
     verifying: dict[str, PyJWK]
+    ends: dict[str, int]
     signing: SigningKey
 
 
@@ -85,11 +86,9 @@ class KeyRing:
 
     def verifying_key(self, kid: str) -> PyJWK | None:
         """The public key called ``kid``, bound to its algorithm; looked up in memory only. Raises KeyFileError."""
-        loaded = self._current()
-        found = loaded.verifying.get(kid)
-        if found is None or any(key.kid == kid and not self._holds(key) for key in loaded.keys):
-            return None
-        return found
+        loaded = self._loaded or self._current()
+        end = loaded.ends.get(kid)
+        return loaded.verifying.get(kid) if end is None or end > self._now() else None
 
     def reload(self) -> bool:
         """Read the keys again if the state file changed since; True when it had. Raises KeyFileError.
@@ -160,7 +159,8 @@ class KeyRing:
             stamp = stamp_of(self._state_path)
             keys = tuple(self._read())
             try:
-                return _Loaded(stamp, keys, verifying_keys(keys), self._signing(keys))
+                ends = {key.kid: key.retire_after for key in keys if key.retire_after is not None}
+                return _Loaded(stamp, keys, verifying_keys(keys), ends, self._signing(keys))
             except KeyFileError:
                 # A rotation deletes a private key after it wrote the state: read the state again before complaining.
                 if attempt == _ATTEMPTS - 1 or stamp == stamp_of(self._state_path):

@@ -45,6 +45,14 @@ class StandingBook:
         self._state = state
         self._filling = Lock()
 
+    @property
+    def version(self) -> object:
+        """Another one after every change of the copy: what ``look_up`` found at this version still holds at it.
+
+        To be asked before ``look_up``. Raises StorageUnavailable.
+        """
+        return self._state.version
+
     def look_up(self, token_id: str, client_id: str | None) -> Standing:
         """The standing of a token and its client, from the shared copy alone once it is filled.
 

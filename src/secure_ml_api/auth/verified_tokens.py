@@ -1,8 +1,8 @@
 """Tokens of this process whose signature was checked already, found again by digest.
 
 A signature costs some 300 µs to check, and a client sends the same token for minutes. What is kept is what the token
-says, never whether it still stands: that is asked every time. A token is found only while the very key that verified it
-is still trusted, and never past its end.
+says. Whether it still stands is not for this cache to say. A token is found only while the very key that verified it is
+still trusted, and never past its end.
 """
 
 from __future__ import annotations
@@ -12,17 +12,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 from .claims import Claims
 
 _MOST = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class _Verified:
+@dataclass(slots=True)
+class Verified:
+    """A token whose signature was right; ``noted`` is for whoever wants to remember more about it, and starts empty."""
+
     claims: Claims
     kid: str
     key: object
+    noted: Any = None
 
 
 class VerifiedTokens:
@@ -38,18 +42,18 @@ class VerifiedTokens:
         self._trusted_key = trusted_key
         self._most = most
         self._now = now
-        self._kept: dict[bytes, _Verified] = {}
+        self._kept: dict[bytes, Verified] = {}
         self._lock = Lock()
 
-    def find(self, token: str) -> Claims | None:
-        """What ``token`` says, if it was verified before and its key is trusted still."""
+    def find(self, token: str) -> Verified | None:
+        """``token``, if it was verified before and its key is trusted still."""
         digest = _digest(token)
         verified = self._kept.get(digest)
         if verified is None:
             return None
         claims = verified.claims
         if claims.expires_at > self._now() and self._trusted_key(claims.issuer, verified.kid) is verified.key:
-            return claims
+            return verified
         self._kept.pop(digest, None)
         return None
 
@@ -60,7 +64,7 @@ class VerifiedTokens:
         with self._lock:
             while len(self._kept) >= self._most:
                 self._kept.pop(next(iter(self._kept)), None)
-            self._kept[_digest(token)] = _Verified(claims, kid, key)
+            self._kept[_digest(token)] = Verified(claims, kid, key)
 
     def forget_ended(self) -> None:
         """Let go of tokens that have ended; for the housekeeping of a worker."""

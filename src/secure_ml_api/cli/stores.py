@@ -13,6 +13,7 @@ from ..auth.assembly import Stores, open_stores
 from ..database.migrate import require_migrated
 from ..errors import OperatorError, Refusal
 from ..settings import Settings
+from ..state.shared import STANDING_FILE
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def opened(settings: Settings) -> Iterator[Stores]:
     """
     require_migrated(settings.database_url)
     # Without a running server there is no shared state to tell, and a command does not start one.
-    state_exists = (settings.run_directory / "state.mdb").exists()
+    state_exists = (settings.run_directory / STANDING_FILE).exists()
     stores = open_stores(settings, tell_machine=state_exists)
     try:
         yield stores

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from struct import pack, unpack
 from threading import Lock
 from types import TracebackType
@@ -140,7 +141,10 @@ class InFlight:
         transaction.put(key, pack(f"<{len(others) + 2}I", *others, slot, mine), db=table)
 
     def mend(self) -> None:
-        """Give back the places that were kept, and write again what could not be written; never raises."""
+        """Notice a lost file, give back the places that were kept and write what could not be written; never raises."""
+        if self._state is not None:
+            with suppress(StorageUnavailable):  # which is met again, and told, by the next request
+                self._state.mend()
         if not self._unwritten and not self._kept:
             return
         with self._lock:

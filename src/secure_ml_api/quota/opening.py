@@ -6,15 +6,13 @@ from pathlib import Path
 
 from ..errors import SettingsError
 from ..settings import QuotasSettings, StateSettings
-from ..state.shared import shared_state
+from ..state.shared import COUNTERS_FILE, shared_state
 from .counters import Counters
 from .failover import Failover
 from .in_flight import InFlight
 from .limiter import Limiter
 from .lmdb_storage import LmdbStorage
 from .memory_storage import MemoryStorage
-
-STATE_FILE = "state.mdb"
 
 _REDIS_SCHEMES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
 
@@ -25,7 +23,9 @@ def open_limiter(state: StateSettings, quotas: QuotasSettings, run_directory: Pa
     Raises SettingsError for a URL that is not spoken here, or whose client library is missing.
     """
     counters = open_counters(state, run_directory)
-    shared = None if isinstance(counters, MemoryStorage) else shared_state(run_directory / STATE_FILE, state.size_bytes)
+    shared = (
+        None if isinstance(counters, MemoryStorage) else shared_state(run_directory / COUNTERS_FILE, state.size_bytes)
+    )
     return Limiter(
         Failover(counters, MemoryStorage(), quotas.on_storage_error),
         InFlight(shared, quotas.on_storage_error),
@@ -35,7 +35,7 @@ def open_limiter(state: StateSettings, quotas: QuotasSettings, run_directory: Pa
 def open_counters(state: StateSettings, run_directory: Path) -> Counters:
     """The store of the counters that ``state.url`` names; raises as ``open_limiter``."""
     if not state.url:
-        path = run_directory / STATE_FILE
+        path = run_directory / COUNTERS_FILE
         return LmdbStorage(f"lmdb://{path.absolute()}", state=shared_state(path, state.size_bytes))
     scheme = state.url.partition("://")[0]
     if scheme == "memory":

@@ -1,4 +1,6 @@
-"""One LMDB file that all processes of a machine read and write, safe to lose.
+"""LMDB files that all processes of a machine read and write, safe to lose.
+
+There are two: what requests write all the time, and what they only read, so that a change of it shows in its version.
 
 LMDB serialises writers across processes and gives the lock of a crashed one back, so a counter is exact and a killed
 worker blocks nobody. Nothing here outlives a start of the server: what must is in the database.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -18,6 +21,9 @@ import lmdb
 
 from ..errors import StorageUnavailable
 from .environment import open_environment
+
+COUNTERS_FILE = "state.mdb"
+STANDING_FILE = "standing.mdb"
 
 Table = Literal["counters", "in_flight", "revoked", "standing", "signals"]
 TABLES: tuple[Table, ...] = ("counters", "in_flight", "revoked", "standing", "signals")
@@ -59,6 +65,18 @@ class SharedState:
     def over_all(self, *, write: bool) -> TransactionOverAll:
         """One transaction over all tables: a consistent view of them, or an atomic change; raises as ``reading``."""
         return TransactionOverAll(self._current(), TABLES[0], write=write)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Another one after every change that any process commits: what was read at this version still holds at it.
+
+        Without a transaction, so it costs half a microsecond. Raises StorageUnavailable.
+        """
+        opened = self._current()
+        try:
+            return opened.serial, opened.environment.info()["last_txnid"]
+        except lmdb.Error as error:
+            raise StorageUnavailable(f"the shared state cannot be read ({type(error).__name__})") from error
 
     def mend(self) -> bool:
         """Open the file anew if it was deleted or replaced since; True when it was, so that callers fill it again.
@@ -174,8 +192,10 @@ class _Opened:
             self.environment.close()
             raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error
         self.inode = _inode(path)
+        self.serial = next(_serials)
 
 
+_serials = count()
 _states: dict[Path, SharedState] = {}
 _states_lock = Lock()
 

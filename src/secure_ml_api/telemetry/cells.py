@@ -1,9 +1,9 @@
 """The numbers of this process in the metrics files of its slot, each written in place.
 
 prometheus_client leaves it to a *value class* where a number lives. Its own class for files looks a number's place up
-and packs bytes with every change, in some ten calls: that was a third of all the Python that a prediction ran. A cell knows
-its place, and a change is an addition in mapped memory. The files are those that ``prometheus_client.multiprocess``
-reads, and are laid out by its own code.
+and packs bytes with every change, in some ten calls: that was a third of all the Python that a prediction ran. A cell
+knows its place, and a change is an addition in mapped memory. The files are laid out by prometheus_client's own code,
+and read by its ``multiprocess``.
 """
 
 from __future__ import annotations

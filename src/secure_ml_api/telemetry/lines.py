@@ -33,8 +33,12 @@ _CREDENTIALS = re.compile(
 
 
 def write_line(fields: Mapping[str, Any]) -> None:
-    """Write ``fields`` as one line to stderr; a log that cannot be written is lost and harms nobody."""
-    line = encode(fields)
+    """Write ``fields`` as one line to stderr."""
+    write_encoded(encode(fields))
+
+
+def write_encoded(line: bytes) -> None:
+    """Write a line that is encoded already; a log that cannot be written is lost and harms nobody."""
     try:
         while line:
             line = line[os.write(_STDERR, line) :]

@@ -12,17 +12,20 @@ import sys
 import threading
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
 from ..settings import TelemetrySettings
-from .lines import write_line
+from .lines import encode, write_encoded, write_line
 from .request_ids import current_request_id
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _MAX_PATH_CHARACTERS = 512
 # Libraries whose "info" tells an operator nothing about this server.
 _TALKATIVE = ("alembic",)
+
+_ACCESS = '"level":"info","logger":"access","message":"request"'
 
 _access_enabled = False
 
@@ -76,30 +79,30 @@ def log_access(
     status: int,
     seconds: float,
     address: str | None,
-    **more: Any,
+    client_id: str | None = None,
 ) -> None:
     """One line for one answered request, when the settings ask for it; ``path`` is without its query.
 
-    It costs a few microseconds, as it does not pass through ``logging``.
+    ``request_id`` is one that ``request_id_from`` accepts or makes. It costs a few microseconds: it does not pass
+    through ``logging``, and what is the same in the lines of many requests is encoded once.
     """
     if not _access_enabled:
         return
-    write_line(
-        {
-            "time": datetime.now(UTC),
-            "level": "info",
-            "logger": "access",
-            "message": "request",
-            "request_id": request_id,
-            "method": method[:16],
-            "path": path[:_MAX_PATH_CHARACTERS],
-            "route": route,
-            "status": status,
-            "seconds": round(seconds, 6),
-            "address": address,
-            **more,
-        }
-    )
+    at = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
+    # A caller's own id may have the dots of a token, and then has to pass the net for credentials.
+    its_id = f'"request_id":"{request_id}"' if "." not in request_id else _members(request_id=request_id)
+    told = _told_of_many(method[:16], path[:_MAX_PATH_CHARACTERS], route, status, address, client_id)
+    write_encoded(f'{{"time":"{at}Z",{_ACCESS},{its_id},"seconds":{seconds:.6f},{told}}}\n'.encode())
+
+
+@lru_cache(maxsize=1024)
+def _told_of_many(method: str, path: str, route: str, status: int, address: str | None, client_id: str | None) -> str:  # noqa: PLR0917
+    return _members(method=method, path=path, route=route, status=status, address=address, client_id=client_id)
+
+
+def _members(**fields: Any) -> str:
+    """The members of a JSON object, without its braces; escaped and redacted as whole lines are."""
+    return encode(fields)[1:-2].decode()
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:

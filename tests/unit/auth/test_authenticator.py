@@ -128,3 +128,13 @@ def test_token_that_ends_between_its_check_and_its_standing_is_refused(lodge: Lo
     with pytest.raises(TokenRefused) as caught:
         lodge.authenticator.standing(claims)
     assert caught.value.cause == "expired"
+
+
+def test_token_found_again_is_answered_with_what_its_client_may_do_now(lodge: Lodge) -> None:
+    token = lodge.token()
+    authenticated(lodge, token)  # which fills the copy of the database
+    assert authenticated(lodge, token) is authenticated(lodge, token)  # nothing changed: nothing is put together anew
+    lodge.stores.clients.disable(authenticated(lodge, token).client_id)
+    with pytest.raises(TokenRefused) as caught:
+        authenticated(lodge, token)
+    assert caught.value.cause == "client"

@@ -26,7 +26,9 @@ def claims(expires_at: int = 2000, token_id: str = "t1") -> Claims:
 def test_a_token_is_found_again() -> None:
     tokens = World().tokens()
     tokens.keep("a.b.c", "k1", claims(), "the key")
-    assert tokens.find("a.b.c") == claims()
+    found = tokens.find("a.b.c")
+    assert found is not None
+    assert found.claims == claims()
     assert tokens.find("a.b.d") is None
 
 

@@ -130,6 +130,13 @@ def test_access_line_tells_the_request(lines: Lines) -> None:
     assert (line["status"], line["seconds"], line["client_id"]) == (200, 0.001234, "c")
 
 
+def test_request_id_in_the_shape_of_a_token_is_redacted_in_the_access_line(lines: Lines) -> None:
+    request: dict[str, Any] = {"method": "POST", "path": "/p", "route": "/p", "status": 200, "address": None}
+    log_access(request_id="eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln", seconds=0, **request)
+    log_access(request_id="build.17", seconds=0, **request)
+    assert [line["request_id"] for line in lines()] == ["[redacted]", "build.17"]
+
+
 def test_access_lines_are_off_when_the_settings_say_so(lines: Lines) -> None:
     configure_logging(TelemetrySettings(access_log=False))
     log_access(request_id="a", method="GET", path="/", route="/", status=200, seconds=0, address=None)

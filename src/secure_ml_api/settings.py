@@ -64,11 +64,32 @@ class ServerSettings(_Section):
     """Whether the public OpenAPI document names the served models and their features."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies whose ``X-Forwarded-For`` is believed; none by default."""
+    connections_per_address: Annotated[int, Field(ge=0)] = 512
+    """Connections that one address (an IPv6 network of 64 bits) may hold open to one worker; more are closed at once.
+    Trusted proxies are not counted; 0 bounds nobody."""
+    tls_certificate: str = ""
+    """PEM file of the server's certificate and its chain, absolute or under the home; empty: plain HTTP. It is read
+    again when it changes. The metrics port always speaks plain HTTP."""
+    tls_key: str = ""
+    """PEM file of the certificate's private key, not encrypted, mode 0600 or 0640; empty: it is in the certificate's
+    file."""
+    tls_client_ca: str = ""
+    """PEM file of the authorities whose client certificates are believed."""
+    tls_client_certificates: Literal["none", "optional", "required"] = "none"
+    """Whether clients are asked for a certificate, and served without one."""
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _listed(value)
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if not self.tls_certificate and (self.tls_key or self.tls_client_ca or self.tls_client_certificates != "none"):
+            raise ValueError("tls_certificate is missing, and without it nothing is encrypted")
+        if (self.tls_client_certificates == "none") != (not self.tls_client_ca):
+            raise ValueError("tls_client_ca and tls_client_certificates (optional or required) go together")
+        return self
 
 
 class OutsideIssuer(_Section):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -81,11 +82,13 @@ class RunningServer:
         command: Sequence[str] = SERVE,
         port: int | None = None,
         metrics_port: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.home = home
         self.port = port or free_port()
         self.metrics_port = metrics_port or free_port()
-        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.tls = tls  # how the server is spoken to, for one that speaks TLS
+        self.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         self.metrics_url = f"http://127.0.0.1:{self.metrics_port}/metrics"
         self._environ = {**os.environ, "PYTHONPATH": str(_TESTS), **(environ or {})}
         ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
@@ -126,12 +129,18 @@ class RunningServer:
         timeout: float = 30.0,
     ) -> Reply:
         """One request on its own connection."""
-        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
+        connection = self.connection(port, timeout)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             return reply_of(connection.getresponse())
         finally:
             connection.close()
+
+    def connection(self, port: int | None = None, timeout: float = 30.0) -> http.client.HTTPConnection:
+        """A connection to the API, or to another ``port``, which never speaks TLS."""
+        if self.tls is not None and port is None:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
 
     def get(self, path: str, token: str | None = None, **options: Any) -> Reply:
         return self.request("GET", path, headers=_bearer(token), **options)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..database.engine import Database
 from ..errors import SecureMlApiError
+from ..telemetry.client_certificates import current_client_certificate
 from .chain import Broken, Entry, first_break
 from .store import append, head, lines
 
@@ -55,6 +56,9 @@ class AuditTrail:
 
         ``details`` never hold a secret or a token.
         """
+        certificate = current_client_certificate.get()
+        if certificate is not None:
+            details["client_certificate"] = certificate.subject
         at = datetime.now(UTC).isoformat(timespec="microseconds")
         who = _clean(actor, 600), outcome, _clean(address, 64), _clean(request_id, 64)
         self._current_writer().put(Entry(at, event, *who, _plain(details)))

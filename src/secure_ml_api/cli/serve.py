@@ -11,6 +11,9 @@ import click
 from ..settings import Settings
 from .common import home_option, json_option, load, say
 
+# What is named here is named from where the command is called; in the settings, from the home.
+FILE = click.Path(dir_okay=False)
+
 
 @click.command()
 @home_option
@@ -19,7 +22,9 @@ from .common import home_option, json_option, load, say
 @click.option("--metrics-port", type=click.IntRange(1, 65535), help="Port of GET /metrics.  [default: 9464]")
 @click.option("--workers", type=click.IntRange(min=0), help="Worker processes; 0 fits the CPUs and the memory.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of a worker that wait on clients.")
-@click.option("--worker-class", help="Gunicorn worker class.  [default: gthread]")
+@click.option("--worker-class", help="Gunicorn worker class.  [default: inplace]")
+@click.option("--certfile", "tls_certificate", type=FILE, help="PEM file of a certificate and its chain: speak TLS.")
+@click.option("--keyfile", "tls_key", type=FILE, help="PEM file of its key, mode 0600 or 0640.")
 @click.option("--demo", is_flag=True, help="Register the client demo and print a command that predicts with it.")
 @json_option
 def command(home: Path, as_json: bool, demo: bool, **options: Any) -> None:
@@ -31,6 +36,9 @@ def command(home: Path, as_json: bool, demo: bool, **options: Any) -> None:
     from ..server.application import serve
 
     overrides = {key: value for key, value in options.items() if value is not None}
+    for key in ("tls_certificate", "tls_key"):
+        if key in overrides:
+            overrides[key] = str(Path(overrides[key]).absolute())
     serve(partial(load, home, server=overrides), partial(_prepare, as_json=as_json, demo=demo))
 
 
@@ -44,7 +52,7 @@ def _prepare(settings: Settings, *, as_json: bool, demo: bool) -> None:
 
         done = prepare(settings)
     server = settings.server
-    url = f"http://{address(server.host, server.port)}"
+    url = f"{'https' if server.tls_certificate else 'http'}://{address(server.host, server.port)}"
     metrics_url = f"http://{address(server.host, server.metrics_port)}/metrics"
     lines = [*done, f"Serving {url} (documentation {url}/docs), metrics {metrics_url}"]
     payload: dict[str, object] = {"url": url, "metrics_url": metrics_url, "prepared": done}

@@ -6,13 +6,12 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from gunicorn import util
 from gunicorn.http import errors as http_errors
 from gunicorn.http import wsgi
 from gunicorn.http.body import ChunkedReader, LengthReader
 
 from ..errors import MalformedBody
-from .connection import TimedUnreader
+from .unreader import TimedUnreader
 
 
 class Body(io.RawIOBase):
@@ -71,17 +70,20 @@ class Body(io.RawIOBase):
 
 
 class Answer(wsgi.Response):  # type: ignore[misc]
-    """Gunicorn's response without its name in it, sent as one packet when it is short, to clients that take it.
+    """Gunicorn's response without its name in it, in one piece when it is short.
 
-    ``body`` is what the application reads; ``is_last`` says whether the server wants to end the connection.
+    ``body`` is what the application reads; ``write`` takes the bytes; ``is_last`` says whether the server wants to end
+    the connection.
     """
 
     headers_sent: bool
     body: Body
 
-    def __init__(self, request: Any, sock: Any, cfg: Any, write_seconds: float, is_last: Callable[[], bool]) -> None:
+    def __init__(
+        self, request: Any, sock: Any, cfg: Any, write: Callable[[bytes], None], is_last: Callable[[], bool]
+    ) -> None:
         super().__init__(request, sock, cfg)
-        self._write_seconds = write_seconds
+        self._write = write
         self._is_last = is_last
         self._held = b""
 
@@ -115,5 +117,4 @@ class Answer(wsgi.Response):  # type: ignore[misc]
 
     def _emit(self, data: bytes) -> None:
         held, self._held = self._held, b""
-        self.sock.settimeout(self._write_seconds)
-        util.write(self.sock, held + data)
+        self._write(held + data)

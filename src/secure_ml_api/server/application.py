@@ -20,11 +20,13 @@ from ..telemetry import slots
 from ..telemetry.logs import capture_stderr, configure_logging
 from .arbiter import ServerArbiter
 from .board import Board
+from .certificates import Certificates
 from .config import bound_library_threads, forbid_core_files, gunicorn_settings, raise_descriptor_limit
 from .lock import lock_home
 from .metrics_door import MetricsDoor
 from .ports import check_ports
 from .program import Program, standard_program
+from .tls import TlsFiles
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,8 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         self._app: Any = None
         self.settings = read()
         self.board = Board()
-        self._previous: tuple[Settings, Any, Any, MetricsDoor | None] | None = None
+        self.certificates = _certificates(self.settings)
+        self._previous: tuple[Settings, Any, Any, MetricsDoor | None, Certificates | None] | None = None
         super().__init__()
 
     def do_load_config(self) -> None:
@@ -63,13 +66,16 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
             for key in _FIXED:
                 if getattr(settings.server, key) != getattr(self.settings.server, key):
                     raise SettingsError(f"server.{key} changes with a restart, not with a reload")
+            if bool(settings.server.tls_certificate) != bool(self.settings.server.tls_certificate):
+                raise SettingsError("server.tls_certificate comes and goes with a restart, not with a reload")
             cfg = self._config(settings)
+            certificates = _certificates(settings)
             app, door = self._built(settings)
         except Exception as error:  # noqa: BLE001 — whatever it is, the configuration that serves must go on serving
             logger.error("reload refused, the old configuration keeps serving: %s", error)  # noqa: TRY400
             return False
-        self._previous = (self.settings, self.cfg, self._app, self.callable)
-        self.settings, self.cfg, self._app, self.callable = settings, cfg, app, door
+        self._previous = (self.settings, self.cfg, self._app, self.callable, self.certificates)
+        self.settings, self.cfg, self._app, self.callable, self.certificates = settings, cfg, app, door, certificates
         configure_logging(settings.telemetry)
         return True
 
@@ -83,7 +89,7 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         """Go back to what served before ``renew``, as no worker could start with what it made."""
         if self._previous is None:
             return
-        self.settings, self.cfg, self._app, self.callable = self._previous
+        self.settings, self.cfg, self._app, self.callable, self.certificates = self._previous
         self.keep()
         configure_logging(self.settings.telemetry)
         logger.error("reload refused, the old configuration keeps serving: no worker could start with the new one")
@@ -134,6 +140,11 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         app = self._program.create(settings)
         _tidy()
         return app, MetricsDoor(app, settings.server.metrics_port, partial(self._program.exposition, app))
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    files = TlsFiles.of(settings)
+    return None if files is None else Certificates(files)
 
 
 def _tidy() -> None:

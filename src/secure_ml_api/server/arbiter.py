@@ -43,6 +43,8 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
 
     def manage_workers(self) -> None:
         """Keep the wanted number of workers, not counting those that only finish what they have."""
+        if self.app.certificates is not None:
+            self.app.certificates.refresh()  # so that workers to come begin with what the others have
         self._retiring &= set(self.WORKERS)
         serving = sorted(set(self.WORKERS) - self._retiring, key=lambda pid: self.WORKERS[pid].age)
         for _ in range(self.num_workers - len(serving)):

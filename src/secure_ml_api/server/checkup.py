@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import os
 import resource
+import ssl
 import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import OperatorError, StorageUnavailable
@@ -17,10 +19,13 @@ from .capacity import usable_bytes, usable_cpus, worker_count
 from .config import SPARE_DESCRIPTORS, gunicorn_settings
 from .lock import is_locked
 from .ports import port_complaint
+from .tls import TlsFiles, secured
 
 # The clock of a machine that stands before the first release of this package is not right.
 _EARLIEST = 1_767_225_600  # 2026-01-01T00:00:00Z
 _CLOCK_TOLERANCE_SECONDS = 60.0
+# A certificate with fewer days left should have been renewed: what renews them by itself does so with thirty left.
+_CERTIFICATE_DAYS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("state", lambda: _state(settings, serves=serves)),
         ("port", lambda: _port(settings, settings.server.port, "/v2/health/live", serves=serves)),
         ("metrics port", lambda: _port(settings, settings.server.metrics_port, "/metrics", serves=serves)),
+        ("certificate", lambda: _certificate(settings)),
         ("clock", lambda: _clock(settings)),
         ("machine", lambda: _machine(settings)),
         ("file descriptors", _descriptors),
@@ -114,20 +120,38 @@ def _port(settings: Settings, port: int, path: str, *, serves: bool) -> str:
     complaint = port_complaint(host, port)
     if complaint is None:
         return f"{host} port {port} is free"
-    if serves and _answers(host, port, path):
+    tls = bool(settings.server.tls_certificate) and port == settings.server.port
+    if serves and _answers(host, port, path, tls=tls):
         return f"{host} port {port} is the running server's"
     raise OperatorError(f"{host} port {port} {complaint}; choose another in the section [server]")
 
 
-def _answers(host: str, port: int, path: str) -> bool:
+def _answers(host: str, port: int, path: str, *, tls: bool) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=5)
+    if tls:
+        # Whose certificate it is matters to clients; here the question is whether anything speaks TLS at all.
+        connection = http.client.HTTPSConnection(host, port, timeout=5, context=ssl._create_unverified_context())  # noqa: S323, SLF001
     try:
         connection.request("GET", path)
         return connection.getresponse().status == http.client.OK
+    except ssl.SSLError as error:
+        return "CERTIFICATE_REQUIRED" in str(error).upper().replace(" ", "_")
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
+
+
+def _certificate(settings: Settings) -> str:
+    files = TlsFiles.of(settings)
+    if files is None:
+        return "none: plain HTTP, for this machine or behind a proxy"
+    ends_at = secured(files).ends_at
+    days = (ends_at - datetime.now(UTC)).total_seconds() / 86400
+    said = f"{files.certificate} ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
+    if days < _CERTIFICATE_DAYS:
+        raise OperatorError(f"{said}: put a new one and its key in the place of the files; the server reads them then")
+    return f"{said}, in {days:.0f} days; its key fits and is private"
 
 
 def _clock(settings: Settings) -> str:

@@ -12,6 +12,7 @@ from ..errors import SettingsError
 from ..settings import Settings
 from . import hooks
 from .capacity import worker_count
+from .tls import TlsFiles
 
 WORKER_CLASSES = {
     "inplace": "secure_ml_api.server.in_place.InPlace",
@@ -29,6 +30,8 @@ LAST_WORDS_SECONDS = 3
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 SPARE_DESCRIPTORS = 256
+# An idle connection costs some 5 KiB, and some 30 KiB more with TLS.
+MOST_CONNECTIONS = 4096
 
 
 def gunicorn_settings(settings: Settings) -> dict[str, Any]:
@@ -38,6 +41,11 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         raise SettingsError(f"server.worker_class: {server.worker_class} is not one of {', '.join(WORKER_CLASSES)}")
     if server.worker_class == "granian" and find_spec("granian") is None:
         raise SettingsError('server.worker_class: granian is not installed; pip install "secure-ml-api[granian]"')
+    tls = TlsFiles.of(settings)
+    if server.worker_class == "granian" and tls is not None:
+        raise SettingsError(
+            "server.tls_certificate: the worker class granian speaks no TLS here; take inplace or gthread"
+        )
     return {
         "proc_name": "secure-ml-api",
         # The metrics have a port of their own, so that a proxy in front of the first never shows them.
@@ -50,6 +58,8 @@ def gunicorn_settings(settings: Settings) -> dict[str, Any]:
         # Open connections of one worker, idle ones too, as far as file descriptors go.
         "worker_connections": connection_limit(),
         "backlog": 1024,
+        # The workers speak TLS themselves (``certificates``); gunicorn only has to know the scheme.
+        "certfile": str(tls.certificate) if tls is not None else None,
         "keepalive": server.keep_alive_seconds,
         # A worker whose main loop hangs is killed; a request that takes long does not stop the loop.
         "timeout": 30,
@@ -106,9 +116,11 @@ def forbid_core_files() -> None:
 
 
 def connection_limit() -> int:
-    """Connections that one worker may hold open: a thousand, or fewer when file descriptors are short."""
+    """Connections that one worker may hold open: four thousand, or fewer when file descriptors are short."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1000 if soft == resource.RLIM_INFINITY else max(32, min(1000, soft - SPARE_DESCRIPTORS))
+    return (
+        MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(32, min(MOST_CONNECTIONS, soft - SPARE_DESCRIPTORS))
+    )
 
 
 def address(host: str, port: int) -> str:

@@ -18,18 +18,18 @@ from socket import socket
 from typing import Any
 
 from gunicorn.http.parser import RequestParser
-from gunicorn.http.unreader import SocketUnreader
 
-from ..errors import BodyTooSlow
 from ..settings import ServerSettings
+from ..telemetry.client_certificates import ClientCertificate
 from .gathering import Chunks, Room
+from .tls_socket import TlsSocket
+from .unreader import RECEIVE_BYTES, TimedUnreader
 
 # A header block longer than this is refused before it is parsed; the fields that serve a purpose here fit in a quarter.
 HEAD_LIMIT_BYTES = 32 * 1024
 # What a connection may hold of a body in any case; what is more comes out of the room that all connections share.
 GATHERED_BODY_BYTES = 64 * 1024
 
-_RECEIVE_BYTES = 64 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
@@ -38,36 +38,11 @@ _EXPECTATION = re.compile(rb" HTTP/1\.1\r\n(?:.*\r\n)?expect:[ \t]*100-continue[
 _UNDER_V2 = re.compile(rb"[A-Z]+ /v2[/? ]")
 
 
-class HeadTooSlow(Exception):
-    """The header block did not arrive in time."""
-
-
-class TimedUnreader(SocketUnreader):  # type: ignore[misc]
-    """Gunicorn's reader of a socket, with a deadline that ends every wait."""
-
-    def __init__(self, sock: socket) -> None:
-        super().__init__(sock)
-        self.deadline = inf
-        self.in_body = False
-
-    def chunk(self, size_hint: int | None = None) -> bytes:
-        """The next bytes of the client; raises HeadTooSlow or BodyTooSlow at the deadline."""
-        remaining = self.deadline - time.monotonic()
-        if remaining > 0:
-            self.sock.settimeout(min(remaining, 3600))
-            try:
-                data: bytes = super().chunk(size_hint)
-            except TimeoutError:
-                pass
-            else:
-                return data
-        if self.in_body:
-            raise BodyTooSlow("the body did not arrive in time")
-        raise HeadTooSlow
-
-
 class Connection:
-    """A client's socket with what has been received and not yet been worked on; times are monotonic seconds."""
+    """A client's socket with what has been received and not yet been worked on; times are monotonic seconds.
+
+    ``unsent`` is what the client has yet to take of an answer, and ``closes`` whether that answer is the last.
+    """
 
     def __init__(
         self, cfg: Any, sock: socket, client: Any, server: Any, limits: ServerSettings, *, room: Room | None = None
@@ -82,10 +57,18 @@ class Connection:
         self.deadline = inf
         self.arrived_at = inf
         self.was_told_to_continue = False
+        self.unsent = memoryview(b"")
+        self.closes = False
+        self.kept_bytes = 0
+        self.is_cut_short = False
+        self.client_certificate: ClientCertificate | None = None
+        if isinstance(sock, TlsSocket):
+            sock.when_established(self._established)
         self._limits = limits
         self._room = room or Room(limits.body_limit_bytes)
         self._taken_bytes = 0
         self._chunks: Chunks | None = None
+        self._kept = bytearray()
         self._pending = bytearray()
         self._was_under_v2 = False
         self._head_bytes = -1
@@ -114,6 +97,11 @@ class Connection:
         """Whether the request that arrives or is answered is for a path under ``/v2``, whose errors look different."""
         return self._was_under_v2 or _UNDER_V2.match(self._pending) is not None
 
+    @property
+    def handshake_failure(self) -> str:
+        """Why there can be no TLS with this client; empty when nothing speaks against it."""
+        return getattr(self.sock, "failure", "")
+
     def wait(self, seconds: float) -> None:
         """Let ``seconds`` pass before the owner's patience ends."""
         self.deadline = time.monotonic() + seconds
@@ -121,7 +109,7 @@ class Connection:
     def receive(self) -> bool:
         """Take what has come, without waiting; False when the client has gone."""
         try:
-            data = self.sock.recv(_RECEIVE_BYTES)
+            data = self.sock.recv(RECEIVE_BYTES)
         except BlockingIOError:
             return True
         except OSError:
@@ -132,15 +120,44 @@ class Connection:
         return True
 
     def resume(self) -> None:
-        """After an answer: what was read beyond its request is the beginning of the next one."""
+        """After an answer of a thread: what was read beyond its request is the beginning of the next one."""
         self.sock.setblocking(False)
         self.release()
+        if self._kept:
+            self.unsent, self._kept = memoryview(self._kept), bytearray()
         self._begin_anew(self.unreader.take_buffered())
 
     def release(self) -> None:
         """Give back the room that the body took; to be called when it is not needed any more, as often as one likes."""
         self._room.give_back(self._taken_bytes)
         self._taken_bytes = 0
+
+    def write(self, data: bytes, patience_seconds: float) -> None:
+        """In a thread: send ``data``, and keep what the client does not take at once for ``unsent``.
+
+        Waits for the client only when there is no room to keep it. Raises OSError when the client has gone or takes
+        longer than ``patience_seconds``.
+        """
+        if not self._kept:
+            self.sock.setblocking(False)
+            with suppress(BlockingIOError):
+                data = data[self.sock.send(data) :]
+            if not data:
+                return
+        if self._room.take(len(data)):
+            self.kept_bytes += len(data)
+            self._kept += data
+            return
+        self.sock.settimeout(patience_seconds)
+        self.sock.sendall(bytes(self._kept) + data)
+        self.drop_answer()
+
+    def drop_answer(self) -> None:
+        """Forget what the client has not taken of an answer."""
+        self.unsent = memoryview(b"")
+        self._kept = bytearray()
+        self._room.give_back(self.kept_bytes)
+        self.kept_bytes = 0
 
     def hand_over(self) -> None:
         """Give what has come to the parser; until ``resume`` the connection belongs to a thread."""
@@ -150,9 +167,12 @@ class Connection:
         self.unreader.deadline = self.deadline
         self._pending.clear()
 
+    def _established(self, certificate: ClientCertificate | None) -> None:
+        self.client_certificate = certificate
+
     def _begin_anew(self, data: bytes) -> None:
         self._head_bytes = self._needed_bytes = -1
-        self._was_under_v2 = self.was_told_to_continue = False
+        self._was_under_v2 = self.was_told_to_continue = self.is_cut_short = False
         self._chunks = None
         if data:
             self._take(data)
@@ -197,6 +217,7 @@ class Connection:
             self._taken_bytes += grown_bytes
         else:
             self._chunks, self._needed_bytes = None, self._head_bytes
+            self.is_cut_short = True
 
     def _meet_expectation(self, head: bytes) -> None:
         """Tell a client that waits for it to send its body; what else it may expect is for the parser to refuse."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gunicorn.http import errors as http_errors
 from gunicorn.http import wsgi
 
 from ..errors import BodyTooSlow, MalformedBody
+from ..telemetry.client_certificates import CLIENT_CERTIFICATE
 from ..telemetry.logs import log_access
 from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
 from .answer import Answer, Body
-from .connection import Connection, HeadTooSlow
+from .connection import Connection
 from .error_pages import error_answer
+from .unreader import HeadTooSlow
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +94,7 @@ class Exchanges:
             return self._answer(request, connection) and self._body_ended(connection)
         except _AnswerBroken as broken:
             logger.debug("an answer broke off: %s", broken)
+            connection.drop_answer()
         except BodyTooSlow:
             self.refuse(connection, 408)
         except MalformedBody:
@@ -110,8 +114,10 @@ class Exchanges:
             connection.server,
             self._cfg,
             response_class=Answer,
-            response_args=(self._write_seconds, self._is_last),
+            response_args=(partial(connection.write, patience_seconds=self._write_seconds), self._is_last),
         )
+        if connection.client_certificate is not None:
+            environ[CLIENT_CERTIFICATE] = connection.client_certificate
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = answer.body = Body(request, connection.unreader)
         environ["secure_ml_api.arrived_at"] = connection.arrived_at

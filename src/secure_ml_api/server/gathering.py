@@ -1,4 +1,4 @@
-"""When the body of a request has come whole, and how much memory bodies may take until then.
+"""When the body of a request has come whole, and how much memory bodies and answers may take while they wait.
 
 Found out without deciding what the bytes mean: what makes no sense here counts as the end, so that gunicorn's parser
 gets to see it and refuses it.
@@ -7,26 +7,31 @@ gets to see it and refuses it.
 from __future__ import annotations
 
 import re
+from threading import Lock
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _LONGEST_LINE = 4096
 
 
 class Room:
-    """Memory for bodies that are on their way to one worker; used on one thread."""
+    """Memory for bodies and answers that are on their way to or from one worker; safe to use in threads."""
 
     def __init__(self, free_bytes: int) -> None:
         self.free_bytes = free_bytes
+        self._lock = Lock()
 
     def take(self, wanted_bytes: int) -> bool:
         """Take ``wanted_bytes``, or nothing and False when so much is not free."""
-        if wanted_bytes > self.free_bytes:
-            return False
-        self.free_bytes -= wanted_bytes
-        return True
+        with self._lock:
+            if wanted_bytes > self.free_bytes:
+                return False
+            self.free_bytes -= wanted_bytes
+            return True
 
     def give_back(self, taken_bytes: int) -> None:
-        self.free_bytes += taken_bytes
+        if taken_bytes:
+            with self._lock:
+                self.free_bytes += taken_bytes
 
 
 class Chunks:

@@ -1,9 +1,10 @@
 """The worker: gunicorn's threads, with clients' patience tested in the main loop instead of in a thread.
 
-The main loop accepts, gathers whole requests (``connection``), closes and counts; threads only work (``exchange``).
-What remains of the threaded model: a client that is slow to read a long answer holds a thread for up to
-``server.body_timeout_seconds``, and so does one that is slow to send a body when many long bodies are on their way. A
-buffering proxy in front takes both away.
+The main loop accepts, gathers whole requests (``connection``), sends what clients take slowly, closes and counts
+(``waiting``); threads only work (``exchange``). What remains of the threaded model: when the memory for bodies and
+answers on their way is used up, a client that is slow with another long one holds a thread for up to
+``server.body_timeout_seconds``; at most a quarter of the threads wait for bodies so. A buffering proxy in front takes
+that away.
 """
 
 from __future__ import annotations
@@ -14,49 +15,49 @@ import selectors
 import socket
 import time
 from concurrent.futures import Future
-from functools import partial
+from threading import Thread
 from typing import Any
 
-from gunicorn.workers.gthread import ThreadWorker
-
+from .certificate_door import CertificateDoor
+from .certificates import Certificates
 from .config import LAST_WORDS_SECONDS
 from .connection import Connection
+from .doorway import Doorway
 from .exchange import Exchanges
 from .gathering import Room
 from .listening import stop_handshakes
+from .waiting import PATIENCE_SECONDS, WaitingConnections
 
 logger = logging.getLogger(__name__)
 
-# How long a closed connection is listened to, so that the client reads the answer before it learns of the close.
-_LINGER_SECONDS = 2.0
-# How long a stopping worker waits on connections that are idle or have sent half a request.
-PATIENCE_SECONDS = 2.0
-_SWEEP_SECONDS = 0.25
-# Of the largest size, as many bodies may be on their way to a worker without a thread of their own.
+# Of the largest size, as many bodies and answers may be on their way without a thread that waits for them.
 _ROOM_FOR_BODIES = 4
+# The part of the threads that may wait for long bodies when there is no such room.
+_SHARE_FOR_BODIES = 4
 _PASSING = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR})
 
 
-class GuardedThreads(ThreadWorker):  # type: ignore[misc]
-    """Gunicorn's ThreadWorker with its own main loop; a connection is in exactly one of three sets."""
+class GuardedThreads(WaitingConnections):
+    """Gunicorn's ThreadWorker with its own main loop; a connection waits, or is in hand."""
 
-    alive: bool
     nr: int
     slot: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        settings = self.app.settings
-        self._limits = settings.server
-        self._most_in_hand = self.cfg.threads + settings.inference.max_waiting
-        self._waiting: set[Connection] = set()  # for bytes of the client, in the poller
+        self._most_in_hand = self.cfg.threads + self.app.settings.inference.max_waiting
         self._in_hand: set[Connection] = set()  # of a thread, or queued for one
-        self._closing: set[Connection] = set()  # answered for the last time, in the poller
-        self._next_sweep = 0.0
+        self._reading: set[Connection] = set()  # those of them whose thread has to wait for more of the body
+        self._most_reading = max(1, self.cfg.threads // _SHARE_FOR_BODIES)
         self._room = Room(_ROOM_FOR_BODIES * self._limits.body_limit_bytes)
-        self._exchanges: Exchanges
 
     def run(self) -> None:
+        certificates: Certificates | None = self.app.certificates
+        if certificates is not None:
+            Thread(target=certificates.look_after, args=(self._limits.port,), name="certificates", daemon=True).start()
+            if certificates.asks_clients:
+                self.wsgi: Any = CertificateDoor(self.wsgi)
+        self._doorway = Doorway(self._limits, certificates)
         self._exchanges = Exchanges(self.cfg, self.wsgi, self._limits.body_timeout_seconds, self._is_last)
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         self.set_accept_enabled(True)
@@ -88,21 +89,29 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
             logger.warning("no new connections for now: %s", error.strerror)
             self.set_accept_enabled(False)  # the next turn tries again
             return
-        connection = self._connection(sock, client, listener.getsockname())
+        server = listener.getsockname()
+        admitted = self._doorway.admit(sock, client, server)
+        if admitted is None:
+            return
+        connection = self._connection(admitted, client, server)
         connection.wait(self._limits.header_timeout_seconds)
         self._await(connection)
 
     def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
         """In the main loop, after a thread has answered."""
         self._in_hand.discard(conn)
-        if fs.cancelled() or fs.exception() is not None or not fs.result():
-            self._close_gently(conn)
-            return
-        conn.wait(self.cfg.keepalive if self.alive else PATIENCE_SECONDS)
+        self._reading.discard(conn)
+        conn.closes = fs.cancelled() or fs.exception() is not None or not fs.result()
         conn.resume()
-        if conn.is_complete:
+        if conn.unsent:
+            self._await(conn)
+        elif conn.closes:
+            self._close_gently(conn)
+        elif conn.is_complete:
             self._dispatch(conn)
         else:
+            if conn.is_idle:
+                conn.wait(self.cfg.keepalive if self.alive else PATIENCE_SECONDS)
             self._await(conn)
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> Connection:
@@ -121,87 +130,19 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
     def _open_connections(self) -> int:
         return len(self._waiting) + len(self._in_hand) + len(self._closing)
 
-    def _turn(self) -> None:
-        self.wait_for_and_dispatch_events(_SWEEP_SECONDS if self._waiting or self._closing else 1.0)
-        now = time.monotonic()
-        if now < self._next_sweep:
-            return
-        self._next_sweep = now + _SWEEP_SECONDS
-        for connection in [late for late in self._waiting if late.deadline <= now]:
-            self._patience_ended(connection)
-        for connection in [late for late in self._closing if late.deadline <= now]:
-            self._forget(connection)
-
-    def _await(self, connection: Connection) -> None:
-        self._waiting.add(connection)
-        self.poller.register(connection.sock, selectors.EVENT_READ, partial(self._readable, connection))
-
-    def _readable(self, connection: Connection, _: Any) -> None:
-        if not connection.receive():
-            self._client_ended(connection)
-        elif connection.is_complete:
-            self._dispatch(self._taken_from_poller(connection))
-        elif connection.is_too_long:
-            self._refuse(connection, 431)
-
-    def _client_ended(self, connection: Connection) -> None:
-        """The client sends nothing more; one that has ended amid a body may still read what is thought of that."""
-        if connection.has_head:
-            self._refuse(connection, 400)
-        else:
-            self._forget(connection)
-
     def _dispatch(self, connection: Connection) -> None:
+        """Give a connection that is not in the poller to a thread."""
         if len(self._in_hand) >= self._most_in_hand:
             self._refuse(connection, 503)
             return
+        if connection.is_cut_short:
+            if len(self._reading) >= self._most_reading:
+                self._refuse(connection, 503)
+                return
+            self._reading.add(connection)
         connection.hand_over()
         self._in_hand.add(connection)
         self.enqueue_req(connection)
-
-    def _patience_ended(self, connection: Connection) -> None:
-        if connection.is_idle:
-            self._forget(connection)
-        else:
-            self._refuse(connection, 408 if self.alive else 503)
-
-    def _refuse(self, connection: Connection, status: int) -> None:
-        self._exchanges.refuse(connection, status)
-        self._close_gently(self._taken_from_poller(connection))
-
-    def _close_gently(self, connection: Connection) -> None:
-        """Say that nothing more will come, and close when the client has closed too (RFC 9112 section 9.6)."""
-        connection.release()
-        try:
-            connection.sock.setblocking(False)
-            connection.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._forget(connection)
-            return
-        connection.wait(_LINGER_SECONDS)
-        self._closing.add(connection)
-        self.poller.register(connection.sock, selectors.EVENT_READ, partial(self._discard, connection))
-
-    def _discard(self, connection: Connection, sock: socket.socket) -> None:
-        try:
-            if sock.recv(65536):
-                return
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        self._forget(connection)
-
-    def _taken_from_poller(self, connection: Connection) -> Connection:
-        if connection in self._waiting or connection in self._closing:
-            self._waiting.discard(connection)
-            self._closing.discard(connection)
-            self.poller.unregister(connection.sock)
-        return connection
-
-    def _forget(self, connection: Connection) -> None:
-        connection.release()
-        self._taken_from_poller(connection).sock.close()
 
     def _drain(self) -> None:
         """Finish what has reached this worker; every answer from now on is the last on its connection.
@@ -212,7 +153,7 @@ class GuardedThreads(ThreadWorker):  # type: ignore[misc]
         """
         elders = set(self._in_hand)
         until = time.monotonic() + self.cfg.graceful_timeout - LAST_WORDS_SECONDS
-        for connection in self._waiting:
+        for connection in [each for each in self._waiting if not each.unsent]:
             connection.deadline = min(connection.deadline, time.monotonic() + PATIENCE_SECONDS)
         listening, told = True, False
         while time.monotonic() < until:

@@ -14,7 +14,7 @@ import socket
 from functools import partial
 from typing import Any
 
-from .gthread import PATIENCE_SECONDS, GuardedThreads
+from .gthread import GuardedThreads
 from .plain_answer import whole_answer
 from .plain_connection import PlainConnection, Takes, worker_constants
 from .plain_request import Environ
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class InPlace(GuardedThreads):
-    """GuardedThreads, with a short cut; an answer that the client takes slowly waits in the poller, not in a thread."""
+    """GuardedThreads, with a short cut."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -37,12 +37,6 @@ class InPlace(GuardedThreads):
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> PlainConnection:
         return PlainConnection(self.cfg, sock, client, server, self._limits, room=self._room, constants=self._constants)
-
-    def _readable(self, connection: Any, _: Any) -> None:
-        if not connection.receive():
-            self._client_ended(connection)
-        else:
-            self._work_off(connection)
 
     def _work_off(self, connection: PlainConnection) -> None:
         """Answer what has come whole; the connection is in the poller before and, unless it leaves, after."""
@@ -72,42 +66,6 @@ class InPlace(GuardedThreads):
             self.poller.modify(connection.sock, selectors.EVENT_WRITE, partial(self._writable, connection))
             return False
         return self._answered(connection)
-
-    def _send(self, connection: PlainConnection) -> bool:
-        """Send what the client takes now; False, and the connection forgotten, when the client has gone."""
-        try:
-            connection.unsent = connection.unsent[connection.sock.send(connection.unsent) :]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self._forget(connection)
-            return False
-        if connection.unsent:
-            connection.wait(self._limits.body_timeout_seconds if self.alive else PATIENCE_SECONDS)
-        return True
-
-    def _writable(self, connection: PlainConnection, _: Any) -> None:
-        if not self._send(connection) or connection.unsent:
-            return
-        connection.wait(self._limits.header_timeout_seconds)
-        if self._answered(connection):
-            self.poller.modify(connection.sock, selectors.EVENT_READ, partial(self._readable, connection))
-            self._work_off(connection)
-
-    def _answered(self, connection: PlainConnection) -> bool:
-        """After the last byte of an answer; whether the connection stays."""
-        if connection.closes:
-            self._close_gently(self._taken_from_poller(connection))
-            return False
-        if connection.is_idle:
-            connection.wait(self.cfg.keepalive if self.alive else PATIENCE_SECONDS)
-        return True
-
-    def _patience_ended(self, connection: Any) -> None:
-        if connection.unsent:
-            self._forget(connection)
-        else:
-            super()._patience_ended(connection)
 
 
 def _nothing(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes

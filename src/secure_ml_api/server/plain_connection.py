@@ -11,6 +11,7 @@ from typing import Any
 from gunicorn.http.wsgi import base_environ
 
 from ..settings import ServerSettings
+from ..telemetry.client_certificates import CLIENT_CERTIFICATE, ClientCertificate
 from .connection import Connection
 from .gathering import Room
 from .plain_request import Environ, is_dense, plain_fields, request_line, wants_close
@@ -26,7 +27,7 @@ _REMEMBERED_BYTES = 4096
 
 
 class PlainConnection(Connection):
-    """``unsent`` is what the client has yet to take of an answer, and ``closes`` whether the answer is the last."""
+    """A connection that reads a plain request itself."""
 
     def __init__(
         self,
@@ -40,8 +41,6 @@ class PlainConnection(Connection):
         constants: Environ,
     ) -> None:
         super().__init__(cfg, sock, client, server, limits, room=room)
-        self.unsent = memoryview(b"")
-        self.closes = False
         self._constants = {**constants, **_ends(client, server)}
         self._scheme_fields = believed_scheme_fields(cfg, client[0])
         self._block = b""
@@ -67,6 +66,11 @@ class PlainConnection(Connection):
         self._begin_anew(rest)
         self._was_under_v2 = asked.path.startswith("/v2/")
         return environ
+
+    def _established(self, certificate: ClientCertificate | None) -> None:
+        super()._established(certificate)
+        if certificate is not None:
+            self._constants[CLIENT_CERTIFICATE] = certificate
 
     def _fields_of(self, block: bytes) -> Environ | None:
         """The header fields in ``block``, read anew only when they differ from the request before."""
@@ -96,7 +100,7 @@ def worker_constants(cfg: Any) -> Environ:
     return {
         **base_environ(cfg),
         "wsgi.multithread": True,
-        "wsgi.url_scheme": "http",
+        "wsgi.url_scheme": "https" if cfg.is_ssl else "http",
         "QUERY_STRING": "",
         "SCRIPT_NAME": "",
         "SERVER_PROTOCOL": "HTTP/1.1",

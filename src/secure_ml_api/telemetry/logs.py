@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from ..settings import TelemetrySettings
+from .client_certificates import current_client_certificate
 from .lines import encode, write_encoded, write_line
 from .request_ids import current_request_id
 
@@ -92,6 +93,9 @@ def log_access(
     # A caller's own id may have the dots of a token, and then has to pass the net for credentials.
     its_id = f'"request_id":"{request_id}"' if "." not in request_id else _members(request_id=request_id)
     told = _told_of_many(method[:16], path[:_MAX_PATH_CHARACTERS], route, status, address, client_id)
+    certificate = current_client_certificate.get()
+    if certificate is not None:
+        told += "," + _members(client_certificate=certificate.subject)
     write_encoded(f'{{"time":"{at}Z",{_ACCESS},{its_id},"seconds":{seconds:.6f},{told}}}\n'.encode())
 
 

@@ -53,6 +53,10 @@ class _Catalogue:
         self.hung_runs = counter("hung_runs_total", "Runs past the run limit, for which a worker is replaced.", _MODEL)
         self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
 
+        self.certificate_ends = gauge(
+            "certificate_expiry_timestamp_seconds", "When the TLS certificate ends.", ("port",), "livemin"
+        )
+
         # One child of each kind, so that a worker opens all its files when it starts and not in some later request.
         self.rejected.labels("overloaded")
         self.request_seconds.labels("unmatched")
@@ -197,6 +201,10 @@ class Metrics:
         facts = _ModelFacts(name, version, runtime, digest)
         self._models.discard(facts)
         self._catalogue.model_info.labels(*facts).set(0)
+
+    def certificate_ends(self, port: int, at: float) -> None:
+        """The certificate that this worker shows on ``port`` ends at ``at``, in seconds since the epoch."""
+        self._catalogue.certificate_ends.labels(str(port)).set(at)
 
     def mend(self) -> bool:
         """Make the files of this process anew if they were deleted, and state the gauges again; True if they were.

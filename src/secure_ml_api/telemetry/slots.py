@@ -22,7 +22,7 @@ DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _MASTER = "master"
 # One file for each kind that the catalogue uses. Their space is reserved at once: writing into a memory-mapped file
 # that the disk has no room for would kill the process.
-_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemax")
+_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_livemax", "gauge_livemin")
 _RESERVED_BYTES = 512 * 1024
 
 

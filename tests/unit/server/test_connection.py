@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secure_ml_api.errors import BodyTooSlow
-from secure_ml_api.server.connection import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES, Connection, HeadTooSlow
+from secure_ml_api.server.connection import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES, Connection
 from secure_ml_api.server.gathering import Room
+from secure_ml_api.server.unreader import HeadTooSlow
 from secure_ml_api.settings import ServerSettings
 
+ANSWER = b"0123456789" * 100_000
 POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
 
 
@@ -155,3 +157,71 @@ def test_wait_for_the_rest_of_a_body_ends_at_its_deadline(pair: Pair) -> None:
 def test_trickling_client_does_not_move_the_deadline(pair: Pair) -> None:
     deadline = pair.send(b"GET").deadline
     assert pair.send(b" /").deadline == deadline
+
+
+def read_slowly(pair: Pair) -> Connection:
+    """A connection whose client takes nothing for now, and an answer that is longer than what lies between them."""
+    pair.connection.hand_over()
+    pair.connection.write(ANSWER, 0.05)
+    return pair.connection
+
+
+def test_answer_that_the_client_does_not_take_waits_for_it_without_the_thread(pair: Pair) -> None:
+    connection = read_slowly(pair)
+    connection.write(b"the end", 0.05)
+    connection.resume()
+    received = b""
+    while connection.unsent:
+        received += pair.client.recv(1 << 20)
+        connection.unsent = connection.unsent[connection.sock.send(connection.unsent) :]
+    received += pair.client.recv(1 << 20)
+    assert received == ANSWER + b"the end"
+
+
+def test_answer_that_is_taken_at_once_leaves_nothing_behind(pair: Pair) -> None:
+    pair.connection.hand_over()
+    pair.connection.write(b"short", 0.05)
+    pair.connection.resume()
+    assert not pair.connection.unsent
+    assert pair.client.recv(100) == b"short"
+
+
+def test_thread_waits_for_the_client_when_there_is_no_room_for_its_answer() -> None:
+    room = Room(0)
+    pair = Pair(room)
+    try:
+        with pytest.raises(TimeoutError):
+            read_slowly(pair)
+        assert room.free_bytes == 0
+    finally:
+        pair.close()
+
+
+def test_room_of_an_answer_that_nobody_will_take_is_given_back() -> None:
+    room = Room(10 * len(ANSWER))
+    pair = Pair(room)
+    try:
+        connection = read_slowly(pair)
+        assert room.free_bytes < 10 * len(ANSWER)
+        connection.resume()
+        connection.drop_answer()
+        assert room.free_bytes == 10 * len(ANSWER)
+        assert not connection.unsent
+    finally:
+        pair.close()
+
+
+def test_body_for_which_there_is_no_room_has_to_be_waited_for() -> None:
+    pair = Pair(Room(0))
+    try:
+        connection = pair.send(b"POST / HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + b"x" * GATHERED_BODY_BYTES)
+        assert (connection.is_complete, connection.is_cut_short) == (False, False)
+        pair.send(b"x")
+        assert (connection.is_complete, connection.is_cut_short) == (True, True)
+    finally:
+        pair.close()
+
+
+def test_body_that_is_too_long_is_for_the_application_to_refuse_and_not_waited_for(pair: Pair) -> None:
+    connection = pair.send(b"POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n")
+    assert (connection.is_complete, connection.is_cut_short) == (True, False)

@@ -34,6 +34,7 @@ CONTRACT = {
     "secure_ml_api_predictions": ("counter", {"model", "version", "outcome"}),
     "secure_ml_api_hung_runs": ("counter", {"model", "version"}),
     "secure_ml_api_model_info": ("gauge", {"model", "version", "runtime", "digest"}),
+    "secure_ml_api_certificate_expiry_timestamp_seconds": ("gauge", {"port"}),
 }
 
 
@@ -60,6 +61,7 @@ def use_everything(metrics: Metrics) -> None:
     model.queue_seconds.observe(0.001)
     model.batch_rows.observe(3)
     model.predicted("setosa", 3)
+    metrics.certificate_ends(8443, 1_800_000_000.0)
 
 
 def assert_is_the_contract(exposition: str) -> None:

@@ -1,0 +1,107 @@
+"""TLS as this server speaks it: from the certificate files of the settings to a context for new connections.
+
+TLS 1.3, and TLS 1.2 with forward secrecy and authenticated encryption only: of what RFC 9325 recommends, all that
+clients of the last ten years speak. No compression, no renegotiation, HTTP/1.1 alone.
+"""
+
+from __future__ import annotations
+
+import ssl
+import stat
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.x509 import load_pem_x509_certificate
+
+from ..errors import SettingsError
+from ..settings import Settings
+
+# The names of RFC 7301 for what is spoken here. TLS 1.3 has only suites that pass; these are for TLS 1.2.
+_PROTOCOLS = ("http/1.1",)
+_SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+# What others than the owner and, for reading, the group may do with a private key.
+_TOO_OPEN = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where certificate, key and, when clients are asked for certificates, their authorities are."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None
+    client_certificates: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> TlsFiles | None:
+        """None for a server that speaks plain HTTP."""
+        server = settings.server
+        if not server.tls_certificate:
+            return None
+        certificate = settings.home.absolute() / server.tls_certificate
+        return cls(
+            certificate=certificate,
+            key=settings.home.absolute() / server.tls_key if server.tls_key else certificate,
+            client_ca=settings.home.absolute() / server.tls_client_ca if server.tls_client_ca else None,
+            client_certificates=server.tls_client_certificates,
+        )
+
+    def stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """What changes when one of the files does, or what a link on the way to it leads to; raises OSError."""
+        found = [path.stat() for path in (self.certificate, self.key, self.client_ca) if path is not None]
+        return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """What new connections get, and when its certificate ends."""
+
+    context: ssl.SSLContext
+    ends_at: datetime
+
+
+def secured(files: TlsFiles) -> Secured:
+    """Read ``files``; raises SettingsError naming the setting whose file does not serve."""
+    _check_key_mode(files.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_ciphers(_SUITES)
+    context.set_alpn_protocols(_PROTOCOLS)
+    try:
+        ends_at = load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
+    except OSError as error:
+        raise SettingsError(f"server.tls_certificate: {files.certificate}: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"server.tls_certificate: {files.certificate} holds no certificate in PEM") from None
+    try:
+        # Without a password OpenSSL would ask the terminal for one.
+        context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"server.tls_key: {files.key}: {_complaint(error)}") from None
+    if files.client_ca is not None:
+        try:
+            context.load_verify_locations(files.client_ca)
+        except OSError as error:
+            raise SettingsError(f"server.tls_client_ca: {files.client_ca}: {_complaint(error)}") from None
+    context.verify_mode = _VERIFY[files.client_certificates]
+    return Secured(context, ends_at)
+
+
+def _check_key_mode(key: Path) -> None:
+    try:
+        mode = stat.S_IMODE(key.stat().st_mode)
+    except OSError as error:
+        raise SettingsError(f"server.tls_key: {key}: {error.strerror}") from None
+    if mode & _TOO_OPEN:
+        raise SettingsError(f"server.tls_key: {key} has mode {mode:04o}: chmod 600 {key}")
+
+
+def _complaint(error: Exception) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return getattr(error, "strerror", None) or str(error)
+    if error.reason == "KEY_VALUES_MISMATCH":
+        return "it does not belong to the certificate"
+    return "it cannot be read as PEM, or it is encrypted"

@@ -1,4 +1,4 @@
-"""A home with the example models, made once for a run and copied for whoever changes it."""
+"""What tests of many rooms share: a home with the example models, and databases of each kind."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 
 from secure_ml_api.cli.init import prepare
+from secure_ml_api.database.engine import Database
+from secure_ml_api.database.migrate import migrate
 from secure_ml_api.settings import read_settings
 from support.application import Application
 from support.workers import one_at_a_time, scheduler, shared_directory, slow_folders_first
 
 _LONGEST_ID = 100
+from support.postgres_server import PostgresServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -77,3 +80,27 @@ def application(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def copied(prepared_home: Path, directory: Path) -> Path:
     return Path(shutil.copytree(prepared_home, directory / "home"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'data.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A prepared database of each kind."""
+    migrate(database_url)
+    database = Database(database_url)
+    yield database
+    database.close()

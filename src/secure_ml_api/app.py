@@ -23,6 +23,7 @@ from .api.oip import oip_routes
 from .api.rows import rows_routes
 from .api.tensorflow import tensorflow_routes
 from .auth.assembly import Doormen, Stores, open_stores, post_doormen
+from .auth.audit_key import read_audit_key
 from .database.migrate import require_migrated
 from .inference.admission import Admission
 from .inference.runner import Runner
@@ -93,7 +94,7 @@ class House:
     def stop(self) -> None:
         self._stopped.set()
         self.services.runner.watchdog.stop()
-        self.stores.trail.flush()
+        self.stores.trail.close()
 
 
 def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
@@ -103,6 +104,7 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     cannot serve.
     """
     require_migrated(settings.database_url)
+    read_audit_key(settings.keys_directory)
     app = Flask(EXTENSION, static_folder=None, template_folder=None)
     app.config.update(
         MAX_CONTENT_LENGTH=settings.server.body_limit_bytes,

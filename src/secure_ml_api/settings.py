@@ -156,6 +156,14 @@ class DatabaseSettings(_Section):
     """Time to wait for a connection or a lock."""
 
 
+class AuditSettings(_Section):
+    max_lines: Annotated[int, Field(ge=0)] = 1_000_000
+    """Lines of the audit trail that stay in the database; the oldest of more go to files in ``audit/`` in the home,
+    and only then from the database. 0: all stay."""
+    max_days: Annotated[int, Field(ge=0)] = 0
+    """Days that a line stays in the database before it goes to a file; 0: any time."""
+
+
 class StateSettings(_Section):
     url: str = ""
     """Where quotas are counted: empty (LMDB in the home, all workers of one machine), ``redis://…`` or ``valkey://…``
@@ -213,6 +221,7 @@ class Settings(_Section):
     tokens: TokensSettings = TokensSettings()
     quotas: QuotasSettings = QuotasSettings()
     database: DatabaseSettings = DatabaseSettings()
+    audit: AuditSettings = AuditSettings()
     state: StateSettings = StateSettings()
     inference: InferenceSettings = InferenceSettings()
     batching: BatchingSettings = BatchingSettings()
@@ -238,6 +247,10 @@ class Settings(_Section):
     @property
     def keys_directory(self) -> Path:
         return self.home / "keys"
+
+    @property
+    def audit_directory(self) -> Path:
+        return self.home / "audit"
 
     @property
     def models_directory(self) -> Path:

@@ -7,12 +7,12 @@ from multiprocessing import get_context
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from secure_ml_api.audit.chain import Broken, Entry
+from secure_ml_api.audit.chain import Broken, Entry, Mark, Why
 from secure_ml_api.audit.store import append
 from secure_ml_api.audit.trail import AuditTrail
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import audit, audit_head
-from support.recording import record_many
+from support.recording import KEY, record_many
 
 
 def _entry(number: int) -> Entry:
@@ -20,12 +20,12 @@ def _entry(number: int) -> Entry:
 
 
 def _fill(database: Database) -> AuditTrail:
-    append(database, [_entry(number) for number in range(1, 6)])
-    return AuditTrail(database)
+    append(database, KEY, [_entry(number) for number in range(1, 6)], Mark())
+    return AuditTrail(database, lambda: KEY)
 
 
 def test_recorded_lines_are_kept_as_they_were_given(database: Database) -> None:
-    trail = AuditTrail(database)
+    trail = AuditTrail(database, lambda: KEY)
     trail.record("client.create", actor="operator", outcome="ok", address="::1", request_id="r", scopes=("a", "b"), n=1)
     assert trail.flush()
     with database.session() as connection:
@@ -46,7 +46,7 @@ def test_an_untouched_trail_verifies(database: Database) -> None:
 
 
 def test_an_empty_trail_verifies(database: Database) -> None:
-    assert AuditTrail(database).verify() is None
+    assert AuditTrail(database, lambda: KEY).verify() is None
 
 
 @pytest.mark.parametrize("column", ["at", "event", "actor", "outcome", "address", "request_id", "hash"])
@@ -63,7 +63,7 @@ def test_altered_details_are_named(database: Database) -> None:
     trail = _fill(database)
     with database.transaction() as connection:
         connection.execute(update(audit).where(audit.c.id == 2).values(details={"number": 3, "x": "ä"}))
-    assert trail.verify() == Broken(2, "the line, or its hash, was altered")
+    assert trail.verify() == Broken(2, Why.ALTERED)
 
 
 @pytest.mark.parametrize("number", [1, 3, 5])
@@ -71,7 +71,7 @@ def test_a_removed_line_is_named(database: Database, number: int) -> None:
     trail = _fill(database)
     with database.transaction() as connection:
         connection.execute(delete(audit).where(audit.c.id == number))
-    assert trail.verify() == Broken(number, "the line is missing")
+    assert trail.verify() == Broken(number, Why.MISSING)
 
 
 def test_an_inserted_line_is_noticed(database: Database) -> None:
@@ -100,6 +100,6 @@ def test_processes_that_write_at_once_make_one_chain(database: Database, databas
         process.start()
     for process in processes:
         process.join()
-    trail = AuditTrail(database)
+    trail = AuditTrail(database, lambda: KEY)
     assert trail.verify() is None
-    assert trail.head()[0] == 150
+    assert trail.head().last.id == 150

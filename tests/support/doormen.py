@@ -10,6 +10,7 @@ from typing import Any
 from flask import Flask
 
 from secure_ml_api.auth.assembly import Stores, open_stores, post_doormen
+from secure_ml_api.auth.audit_key import create_audit_key
 from secure_ml_api.auth.authenticator import Authenticator
 from secure_ml_api.auth.oauth import OAuth
 from secure_ml_api.auth.records import ClientRecord
@@ -52,6 +53,7 @@ def open_lodge(home: Path, database_url: str = "", **sections: dict[str, Any]) -
     migrate(settings.database_url)
     stores = open_stores(settings)
     stores.ring.create()
+    create_audit_key(settings.keys_directory)
     app = Flask("lodge")
     doormen = post_doormen(app, settings, stores)
     client, secret = stores.clients.create("reader", ["predict:iris", "models:read"])

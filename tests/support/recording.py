@@ -5,11 +5,14 @@ from __future__ import annotations
 from secure_ml_api.audit.trail import AuditTrail
 from secure_ml_api.database.engine import Database
 
+KEY = bytes(range(32))
+"""The key of the trails that tests write."""
+
 
 def record_many(url: str, actor: str, lines: int) -> None:
     """Record ``lines`` lines and wait until they are written."""
     database = Database(url, 30.0)
-    trail = AuditTrail(database)
+    trail = AuditTrail(database, lambda: KEY)
     for number in range(lines):
         trail.record("test", actor=actor, outcome="ok", number=number)
     if not trail.flush(60.0):

@@ -4,38 +4,52 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from threading import Condition, Lock, Thread
-from time import monotonic
+from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ..database.engine import Database
-from ..errors import SecureMlApiError
+from ..errors import HomeError, SecureMlApiError
 from ..telemetry.client_certificates import current_client_certificate
-from .chain import Broken, Entry, first_break
-from .store import append, head, lines
+from .chain import Broken, Entry, Head, Line, Mark, Why, first_break, is_sealed
+from .checkpoint import Checkpoint
+from .exported import ExportedFile, write_lines
+from .rotation import NEVER, Retention, Rotation, Wanted
+from .store import broken_head, newest_lines, read_head, read_lines, snapshot
+from .writer import Writer
 
 log = logging.getLogger(__name__)
 
 _QUEUE_LIMIT = 10_000
-_BATCH_LIMIT = 500
-_RETRY_SECONDS = 1.0
 
 
 class AuditTrail:
     """The trail in ``database``; safe to build before a fork, as the writing thread starts with the first line.
 
-    ``dropped`` counts the lines of this process that were lost because the database was away for too long; a line that
-    says how many is written when it is back.
+    ``key`` gives the key of the chain when it is first needed, and may raise OperatorError then. ``directory`` holds
+    the checkpoint and the files of pruned lines; without one there are neither. ``dropped`` counts the lines of this
+    process that were lost because the database was away for too long; a line that says how many is written when it is
+    back.
     """
 
-    def __init__(self, database: Database, queue_limit: int = _QUEUE_LIMIT) -> None:
+    def __init__(
+        self,
+        database: Database,
+        key: Callable[[], bytes],
+        directory: Path | None = None,
+        retention: Retention = NEVER,
+        queue_limit: int = _QUEUE_LIMIT,
+    ) -> None:
         self._database = database
+        self._key = key
+        self._checkpoint = None if directory is None else Checkpoint(directory)
+        self._rotation = None if directory is None else Rotation(database, key, directory, retention)
         self._queue_limit = queue_limit
         self._lock = Lock()
-        self._writer: _Writer | None = None
+        self._writer: Writer | None = None
+        self._complaint = ""
 
     @property
     def dropped(self) -> int:
@@ -68,94 +82,93 @@ class AuditTrail:
         writer = self._writer
         return True if writer is None or writer.pid != os.getpid() else writer.flush(timeout_seconds)
 
-    def verify(self) -> Broken | None:
+    def close(self, timeout_seconds: float = 5.0) -> None:
+        """``flush`` at the end of a process; what could not be written is gone then, and the log says how much."""
+        if not self.flush(timeout_seconds) and self._writer is not None:
+            log.error("%d lines of the audit trail could not be written and are lost", self._writer.unwritten)
+
+    def verify(
+        self, known: Iterable[Mark] = (), *, after: Mark | None = None, before: Iterable[Line] = ()
+    ) -> Broken | None:
         """Read the whole trail and recompute its chain: the first broken line, or None.
 
-        An altered, removed or inserted line breaks the chain; lines cut off the end disagree with the head. Somebody
-        who can write to the database can recompute everything: ship the head's hash elsewhere to be safe from that.
-        Raises StorageUnavailable.
+        Whoever can write to the database, and has no key, cannot alter, remove, insert or move a line unnoticed. Lines
+        cut off the end together with an older head are noticed by this home's checkpoint and by ``known``: places that
+        the trail has passed, from the log. ``before`` are pruned lines, from files, behind ``after``, which is
+        otherwise where pruning stopped. Raises StorageUnavailable, and OperatorError for a checkpoint or a key that
+        cannot be read.
         """
-        with self._database.session() as connection:
-            # The head first: lines written meanwhile come after it and are not looked at.
-            last_id, last_hash = head(connection)
-            return first_break(lines(connection, last_id), last_id, last_hash)
+        key = self._key()
+        # Before the trail is looked at: lines written meanwhile come after it.
+        passed = [*known] if self._checkpoint is None else [*known, self._checkpoint.read(key)]
+        with snapshot(self._database) as connection:
+            found = read_head(connection)
+            if found is None:
+                return Broken(0, Why.HEAD)
+            head, sealed = found
+            broken = None
+            if after is not None:
+                pruned = [mark for mark in passed if mark.id <= head.anchor.id]
+                broken = first_break(key, before, after, head.anchor, pruned)
+            kept = read_lines(connection, head.anchor.id)
+            broken = broken or first_break(key, kept, head.anchor, head.last, passed)
+            return broken if broken is not None or is_sealed(key, head, sealed) else Broken(head.last.id, Why.HEAD)
 
-    def head(self) -> tuple[int, str]:
-        """Number and hash of the last line; raises StorageUnavailable."""
-        with self._database.session() as connection:
-            return head(connection)
+    def verify_head(self) -> Broken | None:
+        """As ``verify``, but of the lines only the one that the checkpoint names is looked at; raises as ``verify``."""
+        key = self._key()
+        known = Mark() if self._checkpoint is None else self._checkpoint.read(key)
+        with snapshot(self._database) as connection:
+            return broken_head(connection, key, read_head(connection), known)
 
-    def _current_writer(self) -> _Writer:
+    def head(self) -> Head:
+        """Where the trail ends and begins, unchecked; raises StorageUnavailable."""
+        with self._database.session() as connection:
+            found = read_head(connection)
+            return Head() if found is None else found[0]
+
+    def prune(self, wanted: Wanted) -> ExportedFile | None:
+        """Move the oldest lines to a file, 20,000 at most; None when there are none. Raises as ``Rotation.prune``."""
+        if self._rotation is None:
+            raise HomeError("this trail has no directory for files")
+        return self._rotation.prune(wanted)
+
+    def export(self, path: Path, up_to: int | None = None) -> ExportedFile:
+        """Write the lines in the database, up to number ``up_to``, to ``path``; HomeError, StorageUnavailable."""
+        with snapshot(self._database) as connection:
+            found = read_head(connection)
+            after = Mark() if found is None else found[0].anchor
+            return write_lines(path, after, read_lines(connection, after.id, up_to))
+
+    def newest(self, limit: int, **wanted: str) -> list[Line]:
+        """The last ``limit`` lines whose columns are as ``wanted``, oldest first, unchecked; StorageUnavailable."""
+        with self._database.session() as connection:
+            return newest_lines(connection, limit, **wanted)
+
+    def _current_writer(self) -> Writer:
         writer = self._writer
         if writer is not None and writer.pid == os.getpid():
             return writer
         with self._lock:
             if self._writer is None or self._writer.pid != os.getpid():
-                self._writer = _Writer(self._database, self._queue_limit)
+                self._writer = Writer(
+                    self._database, self._key, self._checkpoint, self._queue_limit, self._rotate_when_due
+                )
             return self._writer
 
-
-class _Writer:
-    """The queue of one process and the thread that empties it."""
-
-    def __init__(self, database: Database, queue_limit: int) -> None:
-        self.pid = os.getpid()
-        self.dropped = 0
-        self._told_dropped = 0
-        self._database = database
-        self._queue: queue.Queue[Entry] = queue.Queue(queue_limit)
-        self._idle = Condition()
-        self._unwritten = 0
-        Thread(target=self._run, name="audit", daemon=True).start()
-
-    def put(self, entry: Entry) -> None:
-        with self._idle:
-            self._unwritten += 1
+    def _rotate_when_due(self, head: Head) -> None:
+        if self._rotation is None:
+            return
         try:
-            self._queue.put_nowait(entry)
-        except queue.Full:
-            with self._idle:
-                self._unwritten -= 1
-                self.dropped += 1
-
-    def flush(self, timeout_seconds: float) -> bool:
-        with self._idle:
-            return self._idle.wait_for(lambda: self._unwritten == 0, timeout_seconds)
-
-    def _run(self) -> None:
-        while True:
-            batch = [self._queue.get()]
-            while len(batch) < _BATCH_LIMIT and not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            self._write_until_done(batch)
-            with self._idle:
-                self._unwritten -= len(batch)
-                self._idle.notify_all()
-
-    def _write_until_done(self, batch: list[Entry]) -> None:
-        failing_since: float | None = None
-        pause = Condition()
-        while True:
-            lost = self.dropped
-            entries = batch if lost == self._told_dropped else [*batch, _loss(lost - self._told_dropped)]
-            try:
-                append(self._database, entries)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the next attempt may succeed and the thread must live
-                if failing_since is None:
-                    failing_since = monotonic()
-                    log.warning("the audit trail cannot be written (%s); lines are kept and tried again", _named(error))
-                with pause:
-                    pause.wait(_RETRY_SECONDS)
-            else:
-                self._told_dropped = lost
-                if failing_since is not None:
-                    log.warning("the audit trail is written again after %.0f s", monotonic() - failing_since)
-                return
-
-
-def _loss(count: int) -> Entry:
-    at = datetime.now(UTC).isoformat(timespec="microseconds")
-    return Entry(at, "audit.dropped", None, "lost", None, None, {"lines": count, "pid": os.getpid()})
+            pruned = self._rotation.rotate_when_due(head)
+        except SecureMlApiError as error:
+            if self._complaint != str(error):
+                self._complaint = str(error)
+                log.error("the audit trail could not be rotated: %s", error)  # noqa: TRY400 — its text says it all
+        else:
+            self._complaint = ""
+            if pruned is not None:
+                log.info("%d lines of the audit trail went to %s", pruned.count, pruned.path)
 
 
 def _plain(details: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +184,3 @@ def _clean(value: str | None, limit: int) -> str | None:
     if value is None:
         return None
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in value[:limit])
-
-
-def _named(error: Exception) -> str:
-    return str(error) if isinstance(error, SecureMlApiError) else type(error).__name__

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from ..audit.rotation import Retention
 from ..audit.trail import AuditTrail
 from ..database.engine import Database
 from ..settings import Settings
 from ..state.shared import STANDING_FILE, shared_state
+from .audit_key import read_audit_key
 from .clients import Clients
 from .keys import KeyRing
 from .revocations import Revocations
@@ -50,11 +53,21 @@ def open_stores(settings: Settings, *, tell_machine: bool = True) -> Stores:
     told = book if tell_machine else None
     return Stores(
         database=database,
-        trail=AuditTrail(database),
+        trail=open_trail(settings, database),
         book=book,
         clients=Clients(database, SecretHasher(settings.tokens.hashing_concurrency), settings.quotas, told),
         revocations=Revocations(database, told),
         ring=open_ring(settings),
+    )
+
+
+def open_trail(settings: Settings, database: Database) -> AuditTrail:
+    """The audit trail of the home of ``settings``, in ``database``."""
+    return AuditTrail(
+        database,
+        cache(partial(read_audit_key, settings.keys_directory)),
+        settings.audit_directory,
+        Retention(settings.audit.max_lines, settings.audit.max_days),
     )
 
 

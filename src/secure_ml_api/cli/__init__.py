@@ -18,6 +18,7 @@ COMMANDS = {
     "token": ("token", "Get an access token from a running server."),
     "models": ("models", "Pack trained models and look after the packages."),
     "keys": ("keys", "Look after the keys that sign tokens."),
+    "audit": ("audit", "Read, verify and export the audit trail."),
     "openapi": ("openapi", "Print the OpenAPI 3.1 document."),
     "doctor": ("doctor", "Check configuration, permissions, ports, storage, clock and models."),
 }

@@ -31,6 +31,7 @@ def prepare(settings: Settings, *, examples: bool = True, tell: Callable[[str], 
     Raises OperatorError.
     """
     from ..auth.assembly import open_ring
+    from ..auth.audit_key import create_audit_key
     from ..database.migrate import migrate
     from ..errors import HomeError
     from ..models.signing import create_signing_key
@@ -47,6 +48,8 @@ def prepare(settings: Settings, *, examples: bool = True, tell: Callable[[str], 
 
     if open_ring(settings).create():
         done("made the keys that sign tokens")
+    if create_audit_key(settings.keys_directory):
+        done("made the key that seals the audit trail")
     if create_signing_key(settings.keys_directory):
         done("made the key that signs models")
     if migrate(settings.database_url):

@@ -72,13 +72,17 @@ audit = Table(
     Column("hash", String(64), nullable=False),
 )
 
-# The trail's last line. Its row is the lock that puts writers in line, and tells when the newest lines are cut off.
+# The trail's last line, and the last of those that were pruned from its beginning, sealed with the key of the chain.
+# Its row is the lock that puts writers in line.
 audit_head = Table(
     "audit_head",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("last_id", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+    Column("anchor_id", BigInteger, nullable=False, server_default="0"),
+    Column("anchor_hash", String(64), nullable=False, server_default="0" * 64),
+    Column("seal", String(64), nullable=False, server_default=""),
 )
 
 _CHANGES_LOCK = 0x736D6C61  # "smla": PostgreSQL's advisory locks are numbers

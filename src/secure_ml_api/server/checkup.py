@@ -45,6 +45,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("home", lambda: _home(settings, serves=serves)),
         ("keys", lambda: _keys(settings)),
         ("database", lambda: _database(settings)),
+        ("audit trail", lambda: _audit(settings)),
         ("state", lambda: _state(settings, serves=serves)),
         ("port", lambda: _port(settings, settings.server.port, "/v2/health/live", serves=serves)),
         ("metrics port", lambda: _port(settings, settings.server.metrics_port, "/metrics", serves=serves)),
@@ -100,6 +101,21 @@ def _database(settings: Settings) -> str:
 
     require_migrated(settings.database_url)
     return f"{'PostgreSQL' if settings.database.url.startswith('postgres') else 'SQLite'} answers and is up to date"
+
+
+def _audit(settings: Settings) -> str:
+    from ..auth.assembly import open_trail
+    from ..database.engine import Database
+
+    database = Database(settings.database_url, settings.database.timeout_seconds)
+    try:
+        trail = open_trail(settings, database)
+        broken = trail.verify_head()
+        if broken is not None:
+            raise OperatorError(f"line {broken.id}: {broken.why}; `secure-ml-api audit verify` says what that means")
+        return f"the head is sealed, at line {trail.head().last.id}; `audit verify` looks at every line"
+    finally:
+        database.close()
 
 
 def _state(settings: Settings, *, serves: bool) -> str:

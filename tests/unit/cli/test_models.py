@@ -15,7 +15,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sqlalchemy import select
 
-from secure_ml_api.audit.trail import AuditTrail
+from secure_ml_api.auth.assembly import open_trail
 from secure_ml_api.cli import main
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.database.engine import Database
@@ -251,9 +251,10 @@ def test_changes_to_models_are_in_the_audit_trail_refused_ones_too(terminal: Ter
     publish(terminal.store, version="2")
     terminal.run("promote", "tiny", "1")
     terminal.run("remove", "tiny", "1")
-    database = Database(read_settings(terminal.home, {}).database_url, 2.0)
+    settings = read_settings(terminal.home, {})
+    database = Database(settings.database_url, 2.0)
     try:
-        assert AuditTrail(database).verify() is None
+        assert open_trail(settings, database).verify() is None
         with database.session() as session:
             rows = session.execute(select(audit.c.event, audit.c.outcome).order_by(audit.c.id)).all()
     finally:

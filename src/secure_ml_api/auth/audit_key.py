@@ -1,0 +1,35 @@
+"""The key of the audit trail's chain: 256 random bits in ``keys/audit.key``, for its owner alone."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from ..errors import KeyFileError
+from . import key_files
+
+_FILE = "audit.key"
+_BYTES = 32
+
+
+def create_audit_key(directory: Path) -> bool:
+    """Make the key in ``directory`` unless there is one; True when it was made. Raises KeyFileError."""
+    key_files.make_directory(directory)
+    path = directory / _FILE
+    with key_files.locked(directory):
+        if path.exists() or path.is_symlink():
+            return False
+        key_files.write_private(path, secrets.token_hex(_BYTES).encode() + b"\n")
+    return True
+
+
+def read_audit_key(directory: Path) -> bytes:
+    """The key in ``directory``; raises KeyFileError when it is missing, damaged, or open to others."""
+    path = directory / _FILE
+    try:
+        key = bytes.fromhex(key_files.read_private(path).decode("ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != _BYTES:
+        raise KeyFileError(f"{path} is damaged: restore it from a backup, as the trail can be verified with no other")
+    return key

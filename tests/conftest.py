@@ -14,10 +14,10 @@ from secure_ml_api.database.engine import Database
 from secure_ml_api.database.migrate import migrate
 from secure_ml_api.settings import read_settings
 from support.application import Application
+from support.postgres_server import PostgresServer
 from support.workers import one_at_a_time, scheduler, shared_directory, slow_folders_first
 
 _LONGEST_ID = 100
-from support.postgres_server import PostgresServer
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..errors import OperatorError, StorageUnavailable
+from ..errors import KeyFileError, OperatorError, StorageUnavailable
 from ..settings import Settings
 from .capacity import usable_bytes, usable_cpus, worker_count
 from .config import SPARE_DESCRIPTORS, gunicorn_settings
@@ -88,12 +88,14 @@ def _home(settings: Settings, *, serves: bool) -> str:
 
 def _keys(settings: Settings) -> str:
     from ..auth.assembly import open_ring
+    from ..auth.audit_key import read_audit_key
     from ..models.signing import read_verifying_key
 
     keys = open_ring(settings).list()
+    read_audit_key(settings.keys_directory)
     read_verifying_key(settings.keys_directory)
     active = next(key.kid for key in keys if key.status == "active")
-    return f"{len(keys)} token-signing keys, {active} signs; the model-signing key is there"
+    return f"{len(keys)} token-signing keys, {active} signs; those that sign models and seal the audit trail are there"
 
 
 def _database(settings: Settings) -> str:
@@ -114,8 +116,8 @@ def _audit(settings: Settings) -> str:
         if broken is not None:
             raise OperatorError(f"line {broken.id}: {broken.why}; `secure-ml-api audit verify` says what that means")
         return f"the head is sealed, at line {trail.head().last.id}; `audit verify` looks at every line"
-    except StorageUnavailable:
-        return "not looked at, as the database does not answer"  # which has a line of its own
+    except (StorageUnavailable, KeyFileError):
+        return "not looked at, as its key is missing or the database does not answer"  # which have lines of their own
     finally:
         database.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from secure_ml_api.errors import Refusal
 from secure_ml_api.tensors import NUMPY_DTYPES, Column, Datatype, Signature
-from secure_ml_api.wire import number_text
 from secure_ml_api.wire.oip import decode_oip, read_infer
 from secure_ml_api.wire.question import Payload
 from secure_ml_api.wire.quick_infer import quick_infer
 from secure_ml_api.wire.tfserving import _read_quickly, decode_tensorflow, read_tensorflow
 from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, bits, row_of, rows_of, soups, spoilt, verdict
+from support.number_readers import by_every_reader
 from support.signatures import ALL, IRIS, MIXED, read_or_refused
 
 MOST_ROWS = 4
@@ -74,19 +74,6 @@ AFTER_THE_INSTANCES = (
 )
 
 
-@pytest.fixture(params=["simdjson", "simdjson for small texts too", "orjson alone"], autouse=True, scope="module")
-def parser(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Each way to read numbers; which one serves depends on the size of the text and on the machine."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "orjson alone":
-            patch.setattr(number_text, "simdjson", None)
-        else:
-            pytest.importorskip("simdjson")
-        if request.param == "simdjson for small texts too":
-            patch.setattr(number_text, "_SMALL_BYTES", 0)
-        yield
-
-
 def judged(read: Callable[[], Any]) -> object:
     question = read_or_refused(read)
     if isinstance(question, Refusal):
@@ -95,12 +82,12 @@ def judged(read: Callable[[], Any]) -> object:
 
 
 def check_infer(body: bytes, signature: Signature) -> None:
-    served = judged(lambda: decode_oip(Payload(body), signature, MOST_ROWS))
+    served = by_every_reader(lambda: judged(lambda: decode_oip(Payload(body), signature, MOST_ROWS)))
     assert served == judged(lambda: read_infer(body, signature, MOST_ROWS)), body
 
 
 def check_tensorflow(body: bytes, signature: Signature) -> None:
-    served = judged(lambda: decode_tensorflow(Payload(body), signature, MOST_ROWS))
+    served = by_every_reader(lambda: judged(lambda: decode_tensorflow(Payload(body), signature, MOST_ROWS)))
     assert served == judged(lambda: read_tensorflow(body, signature, MOST_ROWS)), body
 
 
@@ -189,11 +176,12 @@ def test_more_parts_than_any_request_needs_are_refused_by_both() -> None:
 
 def test_good_requests_take_the_quick_way() -> None:
     tensor = b'{"name":"input","shape":[2,4],"datatype":"FP32","data":%b}'
-    for data in (b"[1,2,3,4,5,6,7,8]", b"[[1,2,3,4],[5,6,7,8]]"):
-        assert quick_infer(b'{"id":"a","inputs":[' + tensor % data + b"]}", IRIS, 4) is not None
     columns = b",".join(
         b'{"name":"%b","shape":[1],"datatype":"FP64","data":[1]}' % name.encode() for name in IRIS.column_names
     )
-    assert quick_infer(b'{"inputs":[' + columns + b"]}", IRIS, 4) is not None
-    assert _read_quickly(b'{"instances":[[1,2,3,4]]}', IRIS, 4) is not None
-    assert _read_quickly(b'{"instances":[[1,2,3,4]]}', MIXED, 4) is None
+    for inputs in (tensor % b"[1,2,3,4,5,6,7,8]", tensor % b"[[1,2,3,4],[5,6,7,8]]", columns):
+        body = b'{"id":"a","inputs":[' + inputs + b"]}"
+        assert by_every_reader(lambda: quick_infer(body, IRIS, 4) is not None)  # noqa: B023
+    rows = b'{"instances":[[1,2,3,4]]}'
+    assert by_every_reader(lambda: _read_quickly(rows, IRIS, 4) is not None)
+    assert _read_quickly(rows, MIXED, 4) is None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import copied
 from support.server import command_line, wait_until
 
 # A busy machine may be slow here: these bounds say that it works, and the shipped ones how well it has to.
@@ -19,16 +20,9 @@ _SECONDS = "5"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the example models, which several runs may use one after the other."""
-    path = tmp_path_factory.mktemp("loadtest") / "home"
-    subprocess.run(
-        [sys.executable, "-m", "secure_ml_api", "init", "--home", str(path)],
-        check=True,
-        timeout=100,
-        capture_output=True,
-    )
-    return path
+    return copied(prepared_home, tmp_path_factory.mktemp("loadtest"))
 
 
 def test_every_scenario_is_answered_without_an_error_and_reported(home: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from conftest import copied
 from secure_ml_api.examples.build import build_examples, build_examples_here, missing_examples
 from secure_ml_api.examples.catalogue import EXAMPLES, boston_housing, made_samples
 from secure_ml_api.models.recheck import recheck_package
@@ -18,11 +19,9 @@ from support.packages import store_in
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A home with all examples, trained and packed once for this file."""
-    made = store_in(tmp_path_factory.mktemp("examples"))
-    build_examples_here(made)
-    return made
+def store(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A home with all examples, trained and packed once for the whole run."""
+    return store_in(copied(prepared_home, tmp_path_factory.mktemp("examples")))
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Long bodies are named by their place in the list: an id of a thousand bytes helps nobody."""
-    return argname if isinstance(val, bytes | str) and len(val) > _LONGEST_ID else None
+    """Bodies that are long, or compressed at this second, are named by their place in the list: ids must not differ."""
+    is_opaque = isinstance(val, bytes) and not val.isascii()
+    return argname if is_opaque or (isinstance(val, bytes | str) and len(val) > _LONGEST_ID) else None
 
 
 def worker_of(config: pytest.Config) -> str | None:

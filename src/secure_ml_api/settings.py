@@ -150,7 +150,7 @@ class QuotasSettings(_Section):
 
 
 class DatabaseSettings(_Section):
-    url: str = ""
+    url: str = Field("", repr=False)  # it may hold a password
     """SQLAlchemy URL, for example ``postgresql+psycopg://user:password@host/name``; empty: SQLite in the home."""
     timeout_seconds: Seconds = 2.0
     """Time to wait for a connection or a lock."""
@@ -165,7 +165,7 @@ class AuditSettings(_Section):
 
 
 class StateSettings(_Section):
-    url: str = ""
+    url: str = Field("", repr=False)  # it may hold a password
     """Where quotas are counted: empty (LMDB in the home, all workers of one machine), ``redis://…`` or ``valkey://…``
     (several machines), or ``memory://`` (one worker only)."""
     timeout_seconds: Seconds = 0.25

@@ -51,11 +51,13 @@ def open_stores(settings: Settings, *, tell_machine: bool = True) -> Stores:
     database = Database(settings.database_url, settings.database.timeout_seconds)
     book = StandingBook(database, shared_state(settings.run_directory / STANDING_FILE, settings.state.size_bytes))
     told = book if tell_machine else None
+    # A quarter of a worker's threads may wait for a proof of secrets, so that a flood of logins leaves it the rest.
+    hasher = SecretHasher(settings.tokens.hashing_concurrency, most_waiting=max(1, settings.server.threads // 4))
     return Stores(
         database=database,
         trail=open_trail(settings, database),
         book=book,
-        clients=Clients(database, SecretHasher(settings.tokens.hashing_concurrency), settings.quotas, told),
+        clients=Clients(database, hasher, settings.quotas, told),
         revocations=Revocations(database, told),
         ring=open_ring(settings),
     )

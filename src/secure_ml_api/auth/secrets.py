@@ -16,7 +16,6 @@ from ..errors import Overloaded
 SECRET_BYTES = 32
 _SECRET_CHARACTERS_LIMIT = 128
 _WAIT_SECONDS = 2.0
-# Callers of one worker that may wait for a computation. Each holds a thread, and those belong to predictions first.
 _MOST_WAITING = 16
 
 _TOO_MANY = "too many clients are proving their secrets at once"
@@ -36,7 +35,7 @@ def new_secret() -> str:
 class SecretHasher:
     """Argon2id, at most ``concurrency`` computations at once: each takes 46 MiB and a CPU.
 
-    At most ``most_waiting`` more callers wait for one, so a flood of logins leaves the threads to others.
+    At most ``most_waiting`` more callers wait for one: each holds a thread, and those belong to predictions first.
     """
 
     def __init__(

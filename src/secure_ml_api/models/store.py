@@ -54,7 +54,8 @@ class Store:
         manifest_bytes = manifest.to_json()
         signature = sign(read_signing_key(self.keys_directory), manifest_bytes)
         parent = self.models_directory / manifest.name
-        parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        for directory in (self.models_directory, parent):  # mkdir leaves the mode of parents to the umask
+            directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         # The dot keeps a half-written package, left by a crash, from ever being taken for a version.
         staged = Path(tempfile.mkdtemp(prefix=f".{manifest.version}-", dir=parent))
         try:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 
-from ..errors import SettingsError
+from ..errors import HomeError, SettingsError
 from ..settings import Settings
 from ..telemetry import slots
 from ..telemetry.logs import capture_stderr, configure_logging
@@ -180,7 +180,12 @@ def serve(
 
 
 def _wipe_run_directory(settings: Settings) -> None:
-    """Wipe ``run/``: nothing in it is worth keeping over a start, and all of it would be wrong."""
+    """Wipe ``run/``: nothing in it is worth keeping over a start, and all of it would be wrong.
+
+    Raises HomeError for a link: what it points to is not ours to wipe, nor to trust with what workers share.
+    """
+    if settings.run_directory.is_symlink():
+        raise HomeError(f"{settings.run_directory} is a link; remove it, and the server makes a directory of its own")
     shutil.rmtree(settings.run_directory, ignore_errors=True)
     settings.run_directory.mkdir(mode=0o700)
     slots.use_directory(settings.run_directory / "metrics")

@@ -1,0 +1,130 @@
+"""Floods of bad credentials: they cost their sender its quota, and nobody else the service."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+from werkzeug.test import Client
+
+from secure_ml_api.auth.secrets import SecretHasher
+from secure_ml_api.database.tables import audit
+from secure_ml_api.errors import Overloaded
+from support.application import Application
+from support.server import RunningServer, wait_until
+
+PREDICT = "/v1/models/iris/predict"
+ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
+FLOOD = 24
+
+
+@pytest.fixture
+def few(prepared_home: Path, tmp_path: Path) -> Iterator[Application]:
+    """An application that hears four bad tokens an hour from one address."""
+    home = Path(shutil.copytree(prepared_home, tmp_path / "home"))
+    with Application(home, quotas={"failed_authentications": "4/hour", "token_address": "4/hour"}) as application:
+        yield application
+
+
+def lines_of(application: Application, event: str) -> int:
+    stores = application.house.stores
+    assert stores.trail.flush()
+    with stores.database.session() as connection:
+        return int(connection.execute(select(func.count()).where(audit.c.event == event)).scalar_one())
+
+
+@pytest.mark.parametrize("door_name", ["the fast lane", "Flask"])
+@pytest.mark.parametrize("authorization", [None, "Bearer x", "Bearer a.b.c", "Basic YTpi"])
+def test_a_flood_of_bad_tokens_leaves_as_many_audit_lines_as_its_quota_and_no_more(
+    few: Application, door_name: str, authorization: str | None
+) -> None:
+    """Or whoever can reach the server could fill its disk, and push what matters out of the queue of the trail."""
+    lane = few.house.lane
+    assert lane is not None
+    door = Client(lane if door_name == "the fast lane" else lane.behind)
+    headers = {} if authorization is None else {"Authorization": authorization}
+    statuses = [door.post(PREDICT, json=ROW, headers=headers).status_code for _ in range(40)]
+    assert statuses == [401] * 4 + [429] * 36
+    assert lines_of(few, "token.refused") == 4
+
+
+def test_a_flood_of_logins_leaves_as_many_audit_lines_as_its_quota_and_no_more(few: Application) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "f" * 32, "client_secret": "x"}
+    statuses = [few.client.post("/oauth/token", data=form).status_code for _ in range(20)]
+    assert statuses == [401] * 4 + [429] * 16
+    assert lines_of(few, "token.issue") == 4
+
+
+def test_who_would_have_to_wait_too_long_for_a_proof_is_refused_without_waiting() -> None:
+    """One computes, two wait; the fourth is told at once: a patience of an hour would hold its thread that long."""
+    hasher = SecretHasher(1, wait_seconds=3600, most_waiting=2)
+    stored = hasher.hash("secret")
+    hasher._slots.acquire()
+    waiting = [threading.Thread(target=hasher.matches, args=(stored, "secret")) for _ in range(2)]
+    hasher._line.acquire()  # the place in line of the one that computes
+    for caller in waiting:
+        caller.start()
+    wait_until(lambda: hasher._line._value == 0, what="both to wait")
+    with pytest.raises(Overloaded):
+        hasher.matches(stored, "secret")
+    hasher._slots.release()
+    hasher._line.release()
+    for caller in waiting:
+        caller.join(30)
+    assert hasher.matches(stored, "secret")
+
+
+@pytest.fixture
+def server(home: Path, worker_class: str) -> Iterator[RunningServer]:
+    environ = {
+        "SECURE_ML_API_QUOTAS__TOKEN_ADDRESS": "1000000/minute",
+        "SECURE_ML_API_QUOTAS__TOKEN_CLIENT": "1000000/minute",
+        "SECURE_ML_API_TOKENS__HASHING_CONCURRENCY": "1",
+    }
+    with RunningServer(home, "--workers", "1", "--threads", "16", environ=environ) as running:
+        yield running
+
+
+class Logins:
+    """Callers who keep guessing secrets, each on a connection of its own, until the block ends."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
+        self._enough = threading.Event()
+        self._threads = [threading.Thread(target=self._guess, args=(number,)) for number in range(FLOOD)]
+        self.statuses: list[int] = []
+
+    def __enter__(self) -> Logins:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _guess(self, number: int) -> None:
+        form = f"grant_type=client_credentials&client_id={number:032x}&client_secret=x"
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=30)
+        while not self._enough.wait(0.005):
+            connection.request("POST", "/oauth/token", body=form, headers=headers)
+            response = connection.getresponse()
+            response.read()
+            self.statuses.append(response.status)
+        connection.close()
+
+
+def test_predictions_go_on_while_logins_flood(server: RunningServer) -> None:
+    token = server.token(server.create_client("shop", "predict:*", rate="1000000/minute"))
+    with Logins(server) as flood:
+        wait_until(lambda: {401, 503} <= set(flood.statuses), what="logins to be proved, and others refused")
+        answered = [server.post_json(PREDICT, ROW, token).status for _ in range(30)]
+    assert answered == [200] * 30
+    assert set(flood.statuses) == {401, 503}

@@ -23,6 +23,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,11}/(second|minute|hour|day)$", examples=["600/minute"])]
+_Unshown = Annotated[str, Field(repr=False)]  # it may hold a password
 
 
 class _Section(BaseModel):
@@ -150,7 +151,7 @@ class QuotasSettings(_Section):
 
 
 class DatabaseSettings(_Section):
-    url: str = Field("", repr=False)  # it may hold a password
+    url: _Unshown = ""
     """SQLAlchemy URL, for example ``postgresql+psycopg://user:password@host/name``; empty: SQLite in the home."""
     timeout_seconds: Seconds = 2.0
     """Time to wait for a connection or a lock."""
@@ -165,7 +166,7 @@ class AuditSettings(_Section):
 
 
 class StateSettings(_Section):
-    url: str = Field("", repr=False)  # it may hold a password
+    url: _Unshown = ""
     """Where quotas are counted: empty (LMDB in the home, all workers of one machine), ``redis://…`` or ``valkey://…``
     (several machines), or ``memory://`` (one worker only)."""
     timeout_seconds: Seconds = 0.25

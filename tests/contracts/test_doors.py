@@ -233,3 +233,10 @@ bodies = envelopes.map(lambda value: json.dumps(value).encode()) | st.binary(max
 @given(path=st.sampled_from([ROWS, TENSORFLOW, OIP]), body=bodies)
 def test_whatever_is_sent_is_answered_alike_and_never_with_500(doors: Doors, path: str, body: bytes) -> None:
     assert doors.ask(path, body, JSON).status_code in {200, 400, 413, 422}
+
+
+@pytest.mark.parametrize(("timeout", "status"), [("20", 200), ("0.5", 200), ("0", 504), ("soon", 400), ("-1", 400)])
+@pytest.mark.parametrize("path", ["/v1/models/iris/predict", "/v2/models/iris/infer"])
+def test_both_doors_hear_how_long_the_caller_waits(doors: Doors, path: str, timeout: str, status: int) -> None:
+    body = GOOD if path == ROWS else tensor()
+    assert doors.ask(path, body, {**JSON, "Request-Timeout": timeout}).status_code == status

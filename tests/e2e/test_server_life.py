@@ -132,6 +132,14 @@ def test_sigterm_under_load_answers_every_request_that_reached_a_worker(home: Pa
         assert set(load.outcomes) <= {"200", "ConnectionRefusedError"}
 
 
+def test_sigterm_while_a_worker_is_being_forked_leaves_nobody_waiting_and_stops_that_worker_too(home: Path) -> None:
+    environ = {"STAND_IN_FORKS_SECONDS": "2", "SECURE_ML_API_SERVER__GRACEFUL_TIMEOUT_SECONDS": "20"}
+    with RunningServer(home, "--workers", "2", command=STAND_IN, environ=environ) as server:
+        with Load(server, callers=4) as load:
+            assert server.stop(seconds=15) == 0
+        assert set(load.outcomes) <= {"200", "ConnectionRefusedError"}
+
+
 def test_last_answer_on_a_kept_alive_connection_says_close(home: Path) -> None:
     with RunningServer(home, "--workers", "1", command=STAND_IN) as server:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)

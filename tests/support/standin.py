@@ -1,6 +1,7 @@
 """``python -m support.standin``: a tiny application behind the real server.
 
-It can be told to take its time, to fail, and to fail to start, which the real one cannot. Some of its routes may be
+It can be told to take its time, to fail, to fail to start and to be forked slowly (STAND_IN_FORKS_SECONDS, for all
+workers but the first), which the real one cannot. Some of its routes may be
 answered in place (``takes_in_place``). It answers as plain text:
 
     /v2/health/ready   200, or 503 once the server stops
@@ -15,6 +16,7 @@ answered in place (``takes_in_place``). It answers as plain text:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 import warnings
@@ -23,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from secure_ml_api.server import hooks
 from secure_ml_api.server.application import serve
 from secure_ml_api.server.program import Program
 from secure_ml_api.settings import Settings, read_settings
@@ -91,6 +94,17 @@ def exposition(app: StandIn) -> tuple[bytes, str]:
     return app.metrics.exposition()
 
 
+def slow_fork(post_fork: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """``post_fork``, after a while in every worker but the first: what is between a fork and the worker's handlers."""
+
+    def slowly(server: Any, worker: Any) -> None:
+        if worker.slot > 0:
+            time.sleep(float(os.environ.get("STAND_IN_FORKS_SECONDS", "0")))
+        post_fork(server, worker)
+
+    return slowly
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path, required=True)
@@ -98,6 +112,7 @@ def main() -> None:
         parser.add_argument(f"--{option.replace('_', '-')}", type=int)
     options = {key: value for key, value in vars(parser.parse_args()).items() if value is not None}
     home = options.pop("home")
+    hooks.post_fork = slow_fork(hooks.post_fork)  # type: ignore[assignment]
     program = Program(
         StandIn, start_worker, begin_drain, lambda app: None, lambda app, slot: None, exposition, takes_in_place
     )

@@ -3,7 +3,8 @@
 Runs are looked at a few times a second from a thread of their own, which costs a run nothing but an entry in a
 dictionary. A run that is late is asked to stop, and most are over then. One that goes on all the same gives its place
 to others, so that callers of other models are served beside it; how many may go on like that is bounded, as each keeps
-a thread and, maybe, a CPU. A run that is still there after the run limit is not expected to end at all.
+a thread and, maybe, a CPU. A run that is still there after the run limit is not expected to end at all; one that holds
+up the main thread, which serves all connections of the process where anything quick runs in it, much sooner.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from threading import Event, Thread
+from threading import Event, Thread, main_thread
 from typing import TYPE_CHECKING
 
 from .job import Job
@@ -46,6 +47,7 @@ class Watchdog:
         self._max_abandoned_runs = max_abandoned_runs
         self._distrust = distrust
         self._on_hang: Callable[[Model, float], None] = _tell_nobody
+        self._main_thread = main_thread().ident or 0
         self._notes: dict[Job, _Note] = {}
         self._has_told = False
         self._stopped = Event()
@@ -61,15 +63,18 @@ class Watchdog:
     def look(self, now: float) -> None:
         """One round, at the second ``now`` of the monotonic clock."""
         runs = list(self.running.values())
+        in_main_thread = self.running.get(self._main_thread)
         self._notes = {run: self._notes.get(run) or _Note(now) for run in runs}
         for run, note in self._notes.items():
             note.rounds += 1
             if note.rounds > _QUICK_ROUNDS if run.is_quick else now >= run.until:
                 note.rounds_late += 1
                 self._end(run, note, runs)
-            if now - note.first_seen_at >= self._run_limit_seconds and not self._has_told:
+            seconds = now - note.first_seen_at
+            blocks_all = run is in_main_thread and note.rounds_late > _QUICK_ROUNDS
+            if (seconds >= self._run_limit_seconds or blocks_all) and not self._has_told:
                 self._has_told = True
-                self._on_hang(run.model, now - note.first_seen_at)
+                self._on_hang(run.model, seconds)
 
     def _end(self, run: Job, note: _Note, runs: Iterable[Job]) -> None:
         run.stop()

@@ -69,15 +69,21 @@ class Body(io.RawIOBase):
         return data
 
 
+class GivenUp(Exception):
+    """The answer comes so late that another one was sent in its place."""
+
+
 class Answer(wsgi.Response):  # type: ignore[misc]
     """Gunicorn's response without its name in it, in one piece when it is short.
 
     ``body`` is what the application reads; ``write`` takes the bytes; ``is_last`` says whether the server wants to end
-    the connection.
+    the connection, and ``may_answer``, asked once, whether the client still waits for this answer: if not, GivenUp is
+    raised.
     """
 
     headers_sent: bool
     body: Body
+    may_answer: Callable[[], bool]
 
     def __init__(
         self, request: Any, sock: Any, cfg: Any, write: Callable[[bytes], None], is_last: Callable[[], bool]
@@ -99,6 +105,8 @@ class Answer(wsgi.Response):  # type: ignore[misc]
         """Hold the header block back until the first bytes of the body, or the end, go with it."""
         if self.headers_sent:
             return
+        if not self.may_answer():
+            raise GivenUp
         # Asked as late as can be, as the server may have been told to stop meanwhile. A body that has yet to come
         # would have to be received before the next request; the connection is worth less than that.
         if self._is_last() or self.body.must_be_waited_for:

@@ -13,6 +13,7 @@ logger = logging.getLogger(__name__)
 
 # Time that the workers of a new configuration have to start; then the old ones stay.
 _BOOT_SECONDS = 60.0
+_STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 class ServerArbiter(Arbiter):  # type: ignore[misc]
@@ -20,7 +21,24 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
 
     def __init__(self, app: Any) -> None:
         self._retiring: set[int] = set()
+        self._is_told_to_stop = False
         super().__init__(app)
+
+    def signal(self, sig: int, frame: Any) -> None:
+        self._is_told_to_stop |= sig in _STOPS
+        super().signal(sig, frame)
+
+    def spawn_worker(self) -> int:
+        """Fork a worker; a signal that is sent to it meanwhile waits until it can hear.
+
+        Until a worker has handlers of its own, those of the master would take the signal and nobody would ever act.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            pid: int = super().spawn_worker()
+        finally:
+            hear_signals()
+        return pid
 
     def reload(self) -> None:
         """Rebuild the application from new settings and replace the workers; when that fails, change nothing."""
@@ -69,9 +87,12 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         self.kill_worker(pid, signal.SIGTERM)
 
     def _all_serve(self, recruits: set[int]) -> bool:
-        """Whether all new workers came to serve; False as soon as one of them is gone, or when they take too long."""
+        """Whether all new workers came to serve; False as soon as one of them is gone, or when they take too long.
+
+        A server that is told to stop waits no longer.
+        """
         until = time.monotonic() + _BOOT_SECONDS
-        while time.monotonic() < until:
+        while time.monotonic() < until and not self._is_told_to_stop:
             self.reap_workers()
             if not recruits <= set(self.WORKERS):
                 return False
@@ -79,3 +100,8 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
                 return True
             time.sleep(0.02)
         return False
+
+
+def hear_signals() -> None:
+    """Let the signals that stop a process reach it, those too that waited: for a worker, once it has its handlers."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

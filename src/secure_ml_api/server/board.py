@@ -1,11 +1,11 @@
-"""A few bytes that the master and all its workers see, made before the first fork."""
+"""A few bytes that the master and all its workers see, made before the first fork: where each worker is in its life."""
 
 from __future__ import annotations
 
 import mmap
 
 MAX_SLOTS = 2048
-_SERVING, _WEARY, _LEAVING = 1, 2, 3
+_STARTING, _SERVING, _WEARY, _LEAVING = 1, 2, 3, 4
 _STOPPING = MAX_SLOTS
 _HAS_SERVED = MAX_SLOTS + 1
 
@@ -32,11 +32,16 @@ class Board:
     def clear(self, slot: int) -> None:
         self._memory[slot] = 0
 
+    def mark_starting(self, slot: int) -> None:
+        """A worker that is about to be forked, and that will listen."""
+        self._memory[slot] = _STARTING
+
     def mark_serving(self, slot: int) -> None:
-        self._memory[slot] = self._memory[_HAS_SERVED] = _SERVING
+        self._memory[slot] = _SERVING
+        self._memory[_HAS_SERVED] = 1
 
     def is_serving(self, slot: int) -> bool:
-        return self._memory[slot] != 0
+        return self._memory[slot] not in (0, _STARTING)
 
     def ask_for_relief(self, slot: int) -> None:
         """The worker has answered its share, or is ill: it serves until another one does. No news once it leaves."""
@@ -44,9 +49,9 @@ class Board:
             self._memory[slot] = _WEARY
 
     def stop_listening(self, slot: int) -> bool:
-        """The worker takes no more connections; whether it was the last one that did."""
+        """The worker takes no more connections; whether it was the last one that did, or was about to."""
         self._memory[slot] = _LEAVING
-        return not any(state in (_SERVING, _WEARY) for state in self._memory[:MAX_SLOTS])
+        return not any(state in (_STARTING, _SERVING, _WEARY) for state in self._memory[:MAX_SLOTS])
 
     def asks_for_relief(self, slot: int) -> bool:
         return self._memory[slot] == _WEARY

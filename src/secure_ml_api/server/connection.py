@@ -14,7 +14,9 @@ import sys
 import time
 from contextlib import suppress
 from math import inf
+from select import POLLIN, poll
 from socket import socket
+from threading import RLock
 from typing import Any
 
 from gunicorn.http.parser import RequestParser
@@ -73,11 +75,19 @@ class Connection:
         self._was_under_v2 = False
         self._head_bytes = -1
         self._needed_bytes = -1
+        self._turn: Any = None
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing of a next request has come."""
         return not self._pending
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether the kernel holds something of the client, be it its end, that ``receive`` has not taken yet."""
+        looks = poll()
+        looks.register(self.sock, POLLIN)
+        return bool(looks.poll(0))
 
     @property
     def is_too_long(self) -> bool:
@@ -123,6 +133,7 @@ class Connection:
         """After an answer of a thread: what was read beyond its request is the beginning of the next one."""
         self.sock.setblocking(False)
         self.release()
+        self._turn = None
         if self._kept:
             self.unsent, self._kept = memoryview(self._kept), bytearray()
         self._begin_anew(self.unreader.take_buffered())
@@ -159,8 +170,13 @@ class Connection:
         self._room.give_back(self.kept_bytes)
         self.kept_bytes = 0
 
+    def may_answer(self) -> bool:
+        """Whether the thread that asks is to answer the current request: while one works on it, the first that asks."""
+        return self._turn is None or self._turn.acquire(blocking=False)
+
     def hand_over(self) -> None:
         """Give what has come to the parser; until ``resume`` the connection belongs to a thread."""
+        self._turn = RLock()
         self._was_under_v2 = self.is_under_v2
         self.unreader.unread(bytes(self._pending))
         self.unreader.in_body = False

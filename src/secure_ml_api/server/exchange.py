@@ -15,7 +15,7 @@ from ..telemetry.client_certificates import CLIENT_CERTIFICATE
 from ..telemetry.logs import log_access
 from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
-from .answer import Answer, Body
+from .answer import Answer, Body, GivenUp
 from .connection import Connection
 from .error_pages import error_answer
 from .unreader import HeadTooSlow
@@ -40,9 +40,10 @@ DETAILS = {
     500: "something went wrong here; the operators can find the cause by the request id",
     501: "the only transfer coding that is understood is chunked",
     503: "this worker has all the requests that it can answer in time",
+    504: "the deadline of the request passed",
     505: "only HTTP/1.0 and HTTP/1.1 are spoken here",
 }
-REASONS = {408: "too_slow", 503: "overloaded", 500: "internal_error"}
+REASONS = {408: "too_slow", 503: "overloaded", 500: "internal_error", 504: "deadline_exceeded"}
 
 
 class Exchanges:
@@ -70,8 +71,13 @@ class Exchanges:
             return self._serve(request, connection)
         return False
 
-    def refuse(self, connection: Connection, status: int) -> None:
-        """Answer without the application, as far as the socket takes it at once; the connection must be closed then."""
+    def refuse(self, connection: Connection, status: int) -> bool:
+        """Answer without the application, as far as the socket takes it at once; the connection must be closed then.
+
+        False, with nothing done, when another thread has begun to answer.
+        """
+        if not connection.may_answer():
+            return False
         request_id = new_request_id()
         self._metrics.rejected(REASONS.get(status, "bad_request"))
         log_access(
@@ -88,6 +94,7 @@ class Exchanges:
             connection.sock.send(error_answer(status, DETAILS[status], request_id, under_v2=connection.is_under_v2))
         except OSError:
             logger.debug("a refusal could not be sent")
+        return True
 
     def _serve(self, request: Any, connection: Connection) -> bool:
         try:
@@ -95,6 +102,8 @@ class Exchanges:
         except _AnswerBroken as broken:
             logger.debug("an answer broke off: %s", broken)
             connection.drop_answer()
+        except GivenUp:
+            pass  # its caller has an answer
         except BodyTooSlow:
             self.refuse(connection, 408)
         except MalformedBody:
@@ -120,6 +129,7 @@ class Exchanges:
             environ[CLIENT_CERTIFICATE] = connection.client_certificate
         environ["wsgi.multithread"] = True
         environ["wsgi.input"] = answer.body = Body(request, connection.unreader)
+        answer.may_answer = connection.may_answer
         environ["secure_ml_api.arrived_at"] = connection.arrived_at
         try:
             chunks = self._app(environ, answer.start_response)

@@ -9,7 +9,6 @@ that away.
 
 from __future__ import annotations
 
-import errno
 import logging
 import selectors
 import socket
@@ -25,7 +24,7 @@ from .connection import Connection
 from .doorway import Doorway
 from .exchange import Exchanges
 from .gathering import Room
-from .listening import stop_handshakes
+from .listening import NoRoom, next_connection, stop_handshakes
 from .waiting import PATIENCE_SECONDS, WaitingConnections
 
 logger = logging.getLogger(__name__)
@@ -34,7 +33,8 @@ logger = logging.getLogger(__name__)
 _ROOM_FOR_BODIES = 4
 # The part of the threads that may wait for long bodies when there is no such room.
 _SHARE_FOR_BODIES = 4
-_PASSING = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ECONNABORTED, errno.EINTR})
+# How much later than its deadline a request is answered from the main loop when its thread does not come back.
+_GRACE_SECONDS = 2.0
 
 
 class GuardedThreads(WaitingConnections):
@@ -49,6 +49,7 @@ class GuardedThreads(WaitingConnections):
         self._in_hand: set[Connection] = set()  # of a thread, or queued for one
         self._reading: set[Connection] = set()  # those of them whose thread has to wait for more of the body
         self._most_reading = max(1, self.cfg.threads // _SHARE_FOR_BODIES)
+        self._longest_wait_seconds = self._limits.request_deadline_seconds + _GRACE_SECONDS
         self._room = Room(_ROOM_FOR_BODIES * self._limits.body_limit_bytes)
 
     def run(self) -> None:
@@ -61,6 +62,10 @@ class GuardedThreads(WaitingConnections):
         self._exchanges = Exchanges(self.cfg, self.wsgi, self._limits.body_timeout_seconds, self._is_last)
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         self.set_accept_enabled(True)
+        self._serve()
+
+    def _serve(self) -> None:
+        """The main loop, until the end."""
         while self.alive:
             self.notify()
             self.set_accept_enabled(self._open_connections() < self.worker_connections)
@@ -80,15 +85,14 @@ class GuardedThreads(WaitingConnections):
     def accept(self, listener: Any) -> None:
         """Take one new connection and wait for its request."""
         try:
-            sock, client = listener.accept()
-        except OSError as error:
-            if error.errno in _PASSING:
-                return
-            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                raise
-            logger.warning("no new connections for now: %s", error.strerror)
+            came = next_connection(listener)
+        except NoRoom as shortage:
+            logger.warning("no new connections for now: %s", shortage)
             self.set_accept_enabled(False)  # the next turn tries again
             return
+        if came is None:
+            return
+        sock, client = came
         server = listener.getsockname()
         admitted = self._doorway.admit(sock, client, server)
         if admitted is None:
@@ -99,7 +103,9 @@ class GuardedThreads(WaitingConnections):
 
     def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
         """In the main loop, after a thread has answered."""
-        self._in_hand.discard(conn)
+        if conn not in self._in_hand:
+            return  # given up on meanwhile
+        self._in_hand.remove(conn)
         self._reading.discard(conn)
         conn.closes = fs.cancelled() or fs.exception() is not None or not fs.result()
         conn.resume()
@@ -143,6 +149,15 @@ class GuardedThreads(WaitingConnections):
         connection.hand_over()
         self._in_hand.add(connection)
         self.enqueue_req(connection)
+
+    def _give_up_on_threads(self, now: float) -> None:
+        """Answer, in their place, for the threads that hang and have not begun to answer."""
+        for connection in [late for late in self._in_hand if late.arrived_at + self._longest_wait_seconds <= now]:
+            if self._exchanges.refuse(connection, 504):
+                self._in_hand.remove(connection)
+                self._reading.discard(connection)
+                self._close_gently(connection)
+                logger.error("a thread did not answer by the deadline; its caller was answered in its place")
 
     def _drain(self) -> None:
         """Finish what has reached this worker; every answer from now on is the last on its connection.

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from ..telemetry import slots
+from .arbiter import hear_signals
 from .board import MAX_SLOTS
 
 logger = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ def pre_fork(server: Any, worker: Any) -> None:
     """In the master: the new worker gets the lowest slot that no living worker has."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(MAX_SLOTS) if slot not in taken)
-    server.app.board.clear(worker.slot)
+    server.app.board.mark_starting(worker.slot)
     slots.prepare_slot(worker.slot)
 
 
@@ -33,6 +34,7 @@ def post_worker_init(worker: Any) -> None:
     Gunicorn takes a worker that cannot start for a reason to stop the whole server. That is right at the start of the
     server and wrong later, when its siblings serve: then the worker leaves and is tried again.
     """
+    hear_signals()
     try:
         worker.app.start_worker(worker.slot)
     except Exception:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import logging
 import os
 import selectors
+import signal
 import socket
+import time
 from functools import partial
 from typing import Any
 
+from .deputy import Deputy
 from .gthread import GuardedThreads
 from .plain_answer import whole_answer
 from .plain_connection import PlainConnection, Takes, worker_constants
@@ -28,11 +31,16 @@ class InPlace(GuardedThreads):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._takes: Takes
+        self.answering: tuple[PlainConnection, Environ] | None = None
+        """What the main thread asks the application right now."""
+        self.is_deposed = False
+        """Whether the main thread, if it ever comes back, has nothing to do any more."""
         self._constants: Environ
 
     def run(self) -> None:
         self._takes = _nothing if os.environ.get("SCRIPT_NAME") else self.app.in_place_rule()
         self._constants = worker_constants(self.cfg)
+        Deputy(self).start()
         super().run()
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> PlainConnection:
@@ -54,7 +62,7 @@ class InPlace(GuardedThreads):
     def _answer(self, connection: PlainConnection, environ: Environ) -> bool:
         """Answer one request; whether the connection can carry the next one already."""
         try:
-            answer, connection.closes = whole_answer(self.wsgi, environ, lambda: connection.closes or self._is_last())
+            answer, connection.closes = self._whole_answer(connection, environ)
         except Exception:
             logger.exception("a request failed outside of the application's own handlers")
             self._refuse(connection, 500)
@@ -66,6 +74,36 @@ class InPlace(GuardedThreads):
             self.poller.modify(connection.sock, selectors.EVENT_WRITE, partial(self._writable, connection))
             return False
         return self._answered(connection)
+
+    def _whole_answer(self, connection: PlainConnection, environ: Environ) -> tuple[bytes, bool]:
+        """What the application answers; does not return when it took so long that the deputy took over."""
+        self.answering = (connection, environ)
+        try:
+            return whole_answer(self.wsgi, environ, lambda: connection.closes or self._is_last())
+        finally:
+            self.answering = None
+            while self.is_deposed:
+                time.sleep(0.01)
+
+    def take_over(self, stuck: tuple[PlainConnection, Environ]) -> None:
+        """In the deputy's thread: answer what the main thread is ``stuck`` in, then do all its work.
+
+        From now on nothing is answered in place, and another worker is asked for; this one serves until then. Python
+        runs handlers of signals in the main thread only, so they are read from the pipe that they leave a byte in.
+        """
+        self._takes = _nothing
+        self.app.board.ask_for_relief(self.slot)
+        self._refuse(stuck[0], 504)
+        self.poller.register(self.PIPE[0], selectors.EVENT_READ, self._signalled)
+        self._serve()
+        self.cfg.worker_exit(None, self)
+
+    def _signalled(self, _: Any) -> None:
+        told = set(os.read(self.PIPE[0], 4096))
+        if told & {signal.SIGINT, signal.SIGQUIT}:
+            os._exit(0)
+        if signal.SIGTERM in told:
+            self.alive = False
 
 
 def _nothing(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes

@@ -44,6 +44,10 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
         """Give a connection that is not in the poller to a thread."""
         raise NotImplementedError
 
+    def _give_up_on_threads(self, now: float) -> None:
+        """Answer, in their place, for the threads that do not come back."""
+        raise NotImplementedError
+
     def _turn(self) -> None:
         self.wait_for_and_dispatch_events(SWEEP_SECONDS if self._waiting or self._closing else 1.0)
         now = time.monotonic()
@@ -54,6 +58,7 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
             self._patience_ended(connection)
         for connection in [late for late in self._closing if late.deadline <= now]:
             self._forget(connection)
+        self._give_up_on_threads(now)
         crowd = len(self._waiting) - int(_CROWDED * self.worker_connections)
         if crowd > 0:
             self._make_room(crowd)
@@ -122,8 +127,11 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
             self._forget(connection)
 
     def _patience_ended(self, connection: Connection) -> None:
-        if connection.is_idle or connection.unsent:
+        if connection.unsent:
             self._forget(connection)
+        elif connection.is_idle:
+            if not connection.has_unread:  # what has come since the last look is a request in time
+                self._forget(connection)
         else:
             self._refuse(connection, 408 if self.alive else 503)
 

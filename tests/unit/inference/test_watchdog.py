@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from threading import Event
+from threading import Event, main_thread
 from typing import Any
 
 import pytest
@@ -160,6 +160,21 @@ def test_a_quick_run_that_does_not_end_soon_is_stopped_and_its_model_is_not_quic
     refused(asked.result)
     assert not stage.runner.batching.is_quick(model, 1)  # type: ignore[arg-type]
     assert [(record.levelname, vars(record)["model"]) for record in caplog.records] == [("WARNING", "iris")]
+
+
+def test_a_run_that_holds_up_the_main_thread_is_told_of_when_it_cannot_be_stopped(stage: Stage) -> None:
+    told: list[str] = []
+    watchdog = stage.runner.watchdog
+    watchdog._on_hang = lambda model, seconds: told.append(model.name)
+    job = stage.job(1)
+    job.is_quick = True
+    ident = main_thread().ident
+    assert ident is not None
+    watchdog.running[ident] = job
+    rounds(stage, 8)
+    assert told == []
+    rounds(stage, 4)
+    assert told == ["iris"]
 
 
 def test_each_quick_run_is_a_new_one_to_the_watchdog(stage: Stage) -> None:

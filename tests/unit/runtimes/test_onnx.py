@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import numpy as np
 import pytest
@@ -11,6 +11,8 @@ import pytest
 from secure_ml_api.errors import PackageRefused
 from secure_ml_api.runtimes.onnx import OnnxRuntime, open_graph
 from secure_ml_api.tensors import Column, Signature
+from support.hanging import SIGNATURE as LOOPING
+from support.hanging import looping_graph
 from support.packages import SIGNATURE, publish, store_in, weighing_graph
 
 ROWS = np.array([[1, 2], [3, 4]], dtype=np.float32)
@@ -48,6 +50,16 @@ def test_a_package_without_a_graph_is_refused(tmp_path: Path) -> None:
     bare = type(artifact)(artifact.name, artifact.version, artifact.signature, {}, artifact.digest)
     with pytest.raises(PackageRefused, match=r"tiny/1: the package has no model\.onnx"):
         OnnxRuntime().load(bare, 1)
+
+
+def test_a_run_that_is_stopped_ends_although_its_graph_loops_for_ever() -> None:
+    session = open_graph(looping_graph(), LOOPING)
+    handle = session.handle()
+    rows = np.array([[1e15]], dtype=np.float32)
+    Timer(0.05, session.stop, [handle]).start()
+    with pytest.raises(Exception, match="terminate"):
+        session.run_with(handle, {"input": rows}, ["value"])
+    assert session.run_with(session.handle(), {"input": rows * 0}, ["value"])["value"].tolist() == [0.0]
 
 
 def test_one_session_serves_several_threads_at_once() -> None:

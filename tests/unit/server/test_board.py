@@ -37,3 +37,30 @@ def test_stop_is_announced_to_workers_that_run_already() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     os.close(read)
     os.close(write)
+
+
+def test_the_last_to_stop_listening_is_the_last_that_does_or_is_about_to() -> None:
+    board = Board()
+    for slot in (0, 1):
+        board.mark_serving(slot)
+    board.mark_starting(2)
+    assert not board.is_serving(2)
+    assert [board.stop_listening(slot) for slot in (0, 1, 2)] == [False, False, True]
+
+
+def test_a_worker_that_died_while_it_started_is_waited_for_by_nobody() -> None:
+    board = Board()
+    board.mark_serving(0)
+    board.mark_starting(1)
+    board.clear(1)
+    assert board.stop_listening(0)
+
+
+def test_a_worker_that_leaves_asks_for_nothing_any_more() -> None:
+    board = Board()
+    board.mark_serving(0)
+    board.ask_for_relief(0)
+    assert board.asks_for_relief(0)
+    board.stop_listening(0)
+    board.ask_for_relief(0)
+    assert not board.asks_for_relief(0)

@@ -37,6 +37,8 @@ class _Shelf:
     waiting: Mapping[tuple[str, str], VerifiedPackage]
     problems: Mapping[str, str]
     known: Mapping[str, frozenset[str]]
+    answering: Mapping[tuple[str, str | None], Model]
+    """By name and version or alias, and without one the model that serves."""
 
 
 class Registry:
@@ -97,18 +99,15 @@ class Registry:
         Raises ModelNotFound when there is no such model or version, NotReady when there is and it cannot answer.
         """
         shelf = self._shelf
+        answering = shelf.answering.get((name, version))
+        if answering is not None:
+            return answering
         versions = shelf.known.get(name)
         if versions is None:
             raise ModelNotFound("there is no such model")
-        wanted = shelf.serving.get(name) if version is None else version
-        if wanted is not None and wanted not in versions:
-            wanted = shelf.aliases[name].get(wanted)
-            if wanted not in versions:
-                raise ModelNotFound("there is no such version of this model")
-        model = shelf.models[name].get(wanted) if wanted is not None else None
-        if model is None:
-            raise NotReady("the model is not ready; its operators find the reason in the log")
-        return model
+        if version is not None and version not in versions and shelf.aliases[name].get(version) not in versions:
+            raise ModelNotFound("there is no such version of this model")
+        raise NotReady("the model is not ready; its operators find the reason in the log")
 
     def models(self) -> tuple[Model, ...]:
         """Every loaded model, by name, its versions oldest first."""
@@ -202,7 +201,20 @@ class _Draft:
             waiting=MappingProxyType(self.waiting),
             problems=MappingProxyType(self.problems),
             known=MappingProxyType({name: frozenset(versions) for name, versions in self.known.items()}),
+            answering=MappingProxyType(self._answering(serving)),
         )
+
+    def _answering(self, serving: Mapping[str, str | None]) -> dict[tuple[str, str | None], Model]:
+        answering: dict[tuple[str, str | None], Model] = {}
+        for name, versions in self.models.items():
+            # A version is found under its own name even where an alias is called the same.
+            called: dict[str | None, str | None] = {
+                None: serving[name],
+                **self.aliases.get(name, {}),
+                **{version: version for version in versions},
+            }
+            answering |= {(name, asked): versions[found] for asked, found in called.items() if found in versions}
+        return answering
 
 
 def _state(shelf: _Shelf, name: str, version: str) -> ModelState:

@@ -67,7 +67,7 @@ class InFlight:
         self._kept: dict[str, int] = {}
         self._unwritten: set[str] = set()
         self._slot: int | None = None
-        self._pid = 0
+        self._forks = _forks
 
     def set_slot(self, slot: int) -> None:
         if not 0 <= slot < _UNNAMED:
@@ -207,12 +207,20 @@ class InFlight:
         return _UNNAMED | os.getpid() if self._slot is None else self._slot
 
     def _forget_what_a_parent_held(self) -> None:
-        pid = os.getpid()
-        if pid != self._pid:
-            self._pid = pid
+        if self._forks != _forks:
+            self._forks = _forks
             self._mine.clear()
             self._kept.clear()
             self._unwritten.clear()
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+_forks = 0  # between this process and the one that was started; a fork is noticed without a system call
+os.register_at_fork(after_in_child=_count_fork)
 
 
 class _Disagreed(Exception):

@@ -153,13 +153,11 @@ class Limiter:
 
 
 def _wanted(subject: str, charges: Sequence[Charge]) -> Wanted:
-    wanted = []
-    for name, rate, cost in charges:
-        if cost < 0:
-            raise ValueError("a charge cannot be negative")
-        wanted.append((_counter(subject, name, rate), cost))
-    if len(wanted) > 1 and len({counter.key for counter, _ in wanted}) != len(wanted):
+    wanted = [(_counter(subject, name, rate), cost) for name, rate, cost in charges]
+    if len(costs := dict(wanted)) != len(wanted):
         raise ValueError("one quota is charged once: add the costs up")
+    if wanted and min(costs.values()) < 0:
+        raise ValueError("a charge cannot be negative")
     return wanted
 
 

@@ -50,20 +50,21 @@ def weigh(table: Table, wanted: Wanted, now_ns: int, *, charge: bool) -> Verdict
     The counters must differ, and nobody else may write to ``table`` meanwhile.
     """
     admitted = True
-    windows = []
+    windows, charged = [], []
     for (_, key, limit, window_seconds), cost in wanted:
-        used, left_ns = window = _read(table.get(key), now_ns, window_seconds * NANOSECONDS)
-        if cost and used + cost > limit:
-            admitted = False
+        window = used, left_ns = _read(table.get(key), now_ns, window_seconds * NANOSECONDS)
         windows.append(window)
+        if cost:
+            used += cost
+            if used > limit:
+                admitted = False
+        charged.append((used, left_ns))
     if not (admitted and charge):
         return admitted, windows
-    for at, ((_, key, _, _), cost) in enumerate(wanted):
+    for ((_, key, _, _), cost), (used, left_ns) in zip(wanted, charged, strict=True):
         if cost:
-            used, left_ns = windows[at]
-            table.put(key, _pack(used + cost, now_ns + left_ns))
-            windows[at] = used + cost, left_ns
-    return True, windows
+            table.put(key, _pack(used, now_ns + left_ns))
+    return True, charged
 
 
 def add(table: Table, name: str, window_seconds: int, amount: int, now_ns: int) -> int:

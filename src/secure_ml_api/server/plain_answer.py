@@ -36,17 +36,13 @@ def whole_answer(
             chunks.close()
     status, headers = begun
     closes = is_last()
-    lines = [
-        f"HTTP/1.1 {status}",
-        f"Date: {_date(int(time.time()))}",
-        "Connection: close" if closes else "Connection: keep-alive",
-        *[f"{name}: {value}" for name, value in headers],
-    ]
-    head = "\r\n".join(lines)
-    ends = len(lines) - 1
+    fields = "".join(map("\r\n%s: %s".__mod__, headers))
+    option = "close" if closes else "keep-alive"
+    head = f"HTTP/1.1 {status}\r\nDate: {_date(int(time.time()))}\r\nConnection: {option}{fields}"
+    ends = 2 + len(headers)
     if head.count("\r") != ends or head.count("\n") != ends:
         raise UnfitAnswer("a header field holds the end of a line")
-    if not any(name.lower() == "content-length" for name, _ in headers):
+    if "\r\ncontent-length: " not in head.lower():
         head += f"\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n".encode("latin-1") + body, closes
 

@@ -8,9 +8,10 @@ from .hand_over import hand_over_seconds
 
 # Merging must save this part of what the rows cost alone: less is within the error of the measurement.
 _CLEARLY = 0.5
-# A request that a thread answers costs some 200 µs more than one that is answered where it arrives: two wake-ups, and
-# threads that take the interpreter from each other. A run shorter than that waits for nothing and for nobody.
-_QUICK_SECONDS = 200e-6
+# A request that threads answer and run costs some 300 µs more than one that is answered where it arrives: four
+# wake-ups, and threads that take the interpreter from each other. A run shorter than that waits for nothing and for
+# nobody.
+_QUICK_SECONDS = 300e-6
 
 
 class Batching:

@@ -208,12 +208,10 @@ class _Draft:
         answering: dict[tuple[str, str | None], Model] = {}
         for name, versions in self.models.items():
             # A version is found under its own name even where an alias is called the same.
-            called: dict[str | None, str | None] = {
-                None: serving[name],
-                **self.aliases.get(name, {}),
-                **{version: version for version in versions},
-            }
+            called = self.aliases.get(name, {}) | {version: version for version in versions}
             answering |= {(name, asked): versions[found] for asked, found in called.items() if found in versions}
+            if (version := serving[name]) is not None:
+                answering[name, None] = versions[version]
         return answering
 
 

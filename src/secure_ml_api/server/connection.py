@@ -32,6 +32,9 @@ HEAD_LIMIT_BYTES = 32 * 1024
 # What a connection may hold of a body in any case; what is more comes out of the room that all connections share.
 GATHERED_BODY_BYTES = 64 * 1024
 
+# A long body is taken in pieces of up to so much.
+_LARGEST_RECEIVE_BYTES = 512 * 1024
+
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
@@ -76,6 +79,9 @@ class Connection:
         self._head_bytes = -1
         self._needed_bytes = -1
         self._turn: Any = None
+        # Most requests on a connection have the same head as the one before, which need not be searched again.
+        self._head_before = b""
+        self._length_before = 0
 
     @property
     def is_idle(self) -> bool:
@@ -118,8 +124,9 @@ class Connection:
 
     def receive(self) -> bool:
         """Take what has come, without waiting; False when the client has gone."""
+        missing_bytes = min(self._needed_bytes - len(self._pending), _LARGEST_RECEIVE_BYTES)
         try:
-            data = self.sock.recv(RECEIVE_BYTES)
+            data = self.sock.recv(max(RECEIVE_BYTES, missing_bytes))
         except BlockingIOError:
             return True
         except OSError:
@@ -210,11 +217,17 @@ class Connection:
         self._head_bytes = self._needed_bytes = head_bytes
         self.wait(self._limits.body_timeout_seconds)
         head = bytes(self._pending[:head_bytes])
+        if head == self._head_before:
+            self._needed_bytes += self._length_before
+            self._body_grew(0)
+            return
         length, is_chunked = _LENGTH.search(head), _CHUNKED.search(head) is not None
         if is_chunked == (length is not None):
             return  # there is no body, or something to refuse
         if length is not None and int(length[1]) <= self._limits.body_limit_bytes:
             self._needed_bytes += int(length[1])
+            if b"xpect" not in head.lower():
+                self._head_before, self._length_before = head, int(length[1])
         elif is_chunked:
             self._chunks = Chunks(head_bytes)
             self._needed_bytes = sys.maxsize

@@ -19,8 +19,9 @@ from .plain_request import Environ, is_dense, plain_fields, request_line, wants_
 Takes = Callable[[str, str, int], bool]
 """(method, path, bytes of the body) → whether the application answers such a request without waiting for anything."""
 
-# Longer bodies are worth a thread, whatever the application thinks of them: all other connections would wait.
-_LONGEST_BODY_BYTES = 64 * 1024
+# Longer bodies are worth a thread, whatever the application thinks of them: all other connections would wait. Reading
+# this much JSON keeps the interpreter busy for some 2 ms, wherever it happens.
+_LONGEST_BODY_BYTES = 512 * 1024
 
 # A header block up to this length is remembered, so that the next one like it need not be read again.
 _REMEMBERED_BYTES = 4096
@@ -63,6 +64,7 @@ class PlainConnection(Connection):
         self.closes = bool(wants_close(fields))
         rest = bytes(self._pending[self._needed_bytes :])
         self._pending.clear()
+        self.release()
         self._begin_anew(rest)
         self._was_under_v2 = asked.path.startswith("/v2/")
         return environ

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from ..wire.outputs import label_words
 
 # A model with more classes than this would make more time series than anyone reads.
 _MOST_LABELS = 50
+
+_SMALL = 1000
 
 _FAILURES: dict[type[Refusal], str] = {DeadlineExceeded: "late", Overloaded: "overloaded"}
 
@@ -35,5 +38,14 @@ def outcomes(signature: Signature, outputs: Tensors, rows: int) -> Iterator[tupl
     elif rows == 1:
         yield label_words(signature, labels)[0], 1
     else:
-        values, counts = np.unique(labels, return_counts=True)
+        values, counts = _counted(labels)
         yield from zip(label_words(signature, values), counts.tolist(), strict=True)
+
+
+def _counted(labels: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The different values in ``labels`` [rows], and how often each occurs; small ones, the rule, without sorting."""
+    if labels.min() < 0 or labels.max() > _SMALL:
+        return np.unique(labels, return_counts=True)
+    counts = np.bincount(labels)
+    values = np.flatnonzero(counts)
+    return values, counts[values]

@@ -38,7 +38,11 @@ def open_environment(path: Path, size_bytes: int, tables: int) -> Any:
         if reserve(path, size_bytes):
             return environment
         environment.close()
-    return lmdb.open(str(path), **options)
+    environment = lmdb.open(str(path), **options)
+    # Its full length, without taking room for it: so a shorter file is a truncated one, whatever LMDB left unwritten.
+    if path.stat().st_size < size_bytes:
+        os.truncate(path, size_bytes)
+    return environment
 
 
 def filesystem(directory: Path) -> str:

@@ -11,22 +11,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from itertools import count
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import lmdb
 
 from ..errors import StorageUnavailable
-from .environment import open_environment
+from . import files
+from .opened import DAMAGE, TABLES, Opened, Table
 
 COUNTERS_FILE = "state.mdb"
 STANDING_FILE = "standing.mdb"
-
-Table = Literal["counters", "in_flight", "revoked", "standing", "signals"]
-TABLES: tuple[Table, ...] = ("counters", "in_flight", "revoked", "standing", "signals")
 
 _LET_GO_PAUSE_SECONDS = 0.005
 _LET_GO_TRIES = 200
@@ -43,8 +40,9 @@ class SharedState:
         self._path = path
         self._size_bytes = size_bytes
         self._lock = Lock()
-        self._opened: _Opened | None = None
+        self._opened: Opened | None = None
         self._lost = False
+        self._gone = files.NOWHERE
 
     def reading(self, table: Table) -> Transaction:
         """A read transaction on ``table``; raises StorageUnavailable when the file cannot be opened or read."""
@@ -79,18 +77,20 @@ class SharedState:
             raise StorageUnavailable(f"the shared state cannot be read ({type(error).__name__})") from error
 
     def mend(self) -> bool:
-        """Open the file anew if it was deleted or replaced since; True when it was, so that callers fill it again.
+        """Open the file anew if it was deleted, replaced or damaged since; True when so, and callers fill it again.
 
         Waits for the transactions of other threads on the lost file, as LMDB opens a path once in a process. Raises
         StorageUnavailable when they do not end within a second, or no file can be made; the next call tries again.
         """
         opened = self._opened
-        if not self._lost and (opened is None or opened.inode == _inode(self._path)):
+        if not self._lost and (opened is None or opened.is_whole(self._path)):
             return False
         del opened
         with self._lock:
             if not self._lost:
                 self._lost = True
+                if self._opened is not None:
+                    self._gone = self._opened.identity
                 self._opened = None
         self._open_when_let_go()
         self._lost = False
@@ -103,13 +103,14 @@ class SharedState:
             if opened is not None:
                 opened.environment.close()
 
-    def _current(self) -> _Opened:
+    def _current(self) -> Opened:
         opened = self._opened
         if opened is not None:
             return opened
         with self._lock:
             if self._opened is None:
-                self._opened = _Opened(self._path, self._size_bytes)
+                self._opened = Opened(self._path, self._size_bytes, self._gone)
+                self._gone = files.NOWHERE
             return self._opened
 
     def _open_when_let_go(self) -> None:
@@ -134,7 +135,7 @@ class Transaction:
 
     __slots__ = ("_opened", "_table", "_transaction", "_write")
 
-    def __init__(self, opened: _Opened, table: Table, *, write: bool) -> None:
+    def __init__(self, opened: Opened, table: Table, *, write: bool) -> None:
         self._opened = opened
         self._table = table
         self._write = write
@@ -162,6 +163,8 @@ class Transaction:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: lmdb.Error) -> StorageUnavailable:
+        if isinstance(error, DAMAGE):
+            self._opened.damaged = True
         verb = "written" if self._write else "read"
         return StorageUnavailable(f"the shared state cannot be {verb} ({type(error).__name__})")
 
@@ -175,27 +178,6 @@ class TransactionOverAll(Transaction):
         return super().__enter__(), self._opened.tables
 
 
-class _Opened:
-    """The environment and its tables. A lost file's are only let go of: other threads may still be using them, and
-    the environment closes when the last of them is done.
-    """
-
-    def __init__(self, path: Path, size_bytes: int) -> None:
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.environment = open_environment(path, size_bytes, len(TABLES))
-        except (lmdb.Error, OSError) as error:
-            raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error
-        try:
-            self.tables = {table: self.environment.open_db(table.encode()) for table in TABLES}
-        except lmdb.Error as error:
-            self.environment.close()
-            raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error
-        self.inode = _inode(path)
-        self.serial = next(_serials)
-
-
-_serials = count()
 _states: dict[Path, SharedState] = {}
 _states_lock = Lock()
 
@@ -212,10 +194,3 @@ def _close_all() -> None:
 
 
 os.register_at_fork(before=_close_all)
-
-
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return -1

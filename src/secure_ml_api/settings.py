@@ -155,6 +155,9 @@ class DatabaseSettings(_Section):
     """SQLAlchemy URL, for example ``postgresql+psycopg://user:password@host/name``; empty: SQLite in the home."""
     timeout_seconds: Seconds = 2.0
     """Time to wait for a connection or a lock."""
+    on_storage_error: Literal["serve", "refuse"] = "serve"
+    """When the database cannot be reached, so that what was revoked on other machines cannot be seen: go on with what
+    this machine knows (``serve``), or answer 503 to every token within 3 seconds (``refuse``)."""
 
 
 class AuditSettings(_Section):

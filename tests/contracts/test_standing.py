@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from sqlalchemy import delete, update
 
 from secure_ml_api.auth.assembly import Stores, open_stores
 from secure_ml_api.auth.claims import Claims
+from secure_ml_api.auth.standing import StandingBook
 from secure_ml_api.database.tables import changes, clients
 from secure_ml_api.errors import StorageUnavailable, TokenRefused
 from support.doormen import Lodge, open_lodge
@@ -202,3 +205,126 @@ def test_nothing_is_accepted_while_nothing_can_tell(lodge: Lodge, monkeypatch: p
     monkeypatch.setattr(lodge.stores.database, "session", gone)
     with pytest.raises(StorageUnavailable):
         lodge.authenticator.standing(claims)
+
+
+def fill_up(lodge: Lodge) -> None:
+    """Leave no room in the copy."""
+    state = lodge.stores.book._state
+    for size_bytes in (100_000, 1000, 8):
+        failures = 0
+        while failures < 50:  # one that failed may give room to the next
+            try:
+                with state.writing("revoked") as transaction:
+                    transaction.put(secrets.token_bytes(32), bytes(size_bytes))
+                failures = 0
+            except StorageUnavailable:
+                failures += 1
+
+
+@pytest.fixture
+def cramped(tmp_path: Path, database_url: str) -> Iterator[Lodge]:
+    """A home with a copy that is soon full."""
+    opened = open_lodge(tmp_path / "home", database_url, state={"size_bytes": 1024 * 1024})
+    opened.authenticator.refresh()
+    yield opened
+    opened.stores.trail.flush()
+    opened.stores.database.close()
+
+
+def test_with_a_full_copy_the_database_is_asked(cramped: Lodge) -> None:
+    revoked, kept = verified(cramped), verified(cramped)
+    assert cause(cramped, revoked) is None
+    fill_up(cramped)
+    with pytest.raises(StorageUnavailable):  # it holds, but not at once everywhere, so it is not acknowledged
+        cramped.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    for _ in range(2):
+        assert (cause(cramped, revoked), cause(cramped, kept)) == ("revoked", None)
+        assert cramped.stores.book.version != cramped.stores.book.version  # so nothing found is kept
+        cramped.authenticator.refresh()
+
+
+def test_other_workers_with_a_full_copy_ask_the_database_from_their_next_refresh(
+    cramped: Lodge, elsewhere_of_cramped: Stores
+) -> None:
+    kept = verified(cramped)
+    fill_up(cramped)
+    elsewhere_of_cramped.clients.disable("reader")
+    cramped.authenticator.refresh()
+    assert cause(cramped, kept) == "client"
+
+
+@pytest.fixture
+def elsewhere_of_cramped(cramped: Lodge) -> Iterator[Stores]:
+    stores = open_stores(cramped.settings, tell_machine=False)
+    yield stores
+    stores.database.close()
+
+
+def test_copy_with_room_again_is_answered_from_again(cramped: Lodge) -> None:
+    revoked = verified(cramped)
+    fill_up(cramped)
+    with pytest.raises(StorageUnavailable):
+        cramped.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    lose_state(cramped)
+    cramped.authenticator.refresh()
+    assert cause(cramped, revoked) == "revoked"
+    assert cramped.stores.book.version == cramped.stores.book.version
+
+
+def test_copy_that_holds_what_nobody_wrote_is_replaced(lodge: Lodge) -> None:
+    kept = verified(lodge)
+    for content in (b"no JSON", b"[]", b'{"client_id": 1}'):
+        with lodge.stores.book._state.writing("standing") as transaction:
+            transaction.put(hashlib.sha256(lodge.client.client_id.encode()).digest(), content)
+        assert cause(lodge, kept) is None
+        lodge.authenticator.refresh()
+        assert cause(lodge, kept) is None
+    assert lodge.stores.book.version == lodge.stores.book.version
+
+
+def test_overwritten_copy_lets_no_revoked_token_in_and_keeps_good_ones(lodge: Lodge) -> None:
+    revoked, kept = verified(lodge), verified(lodge)
+    lodge.stores.revocations.revoke(revoked.token_id, revoked.client_id, revoked.expires_at)
+    with (lodge.settings.run_directory / "standing.mdb").open("r+b") as file:
+        file.write(bytes(1 << 20))
+    for _ in range(2):
+        assert (cause(lodge, revoked), cause(lodge, kept)) == ("revoked", None)
+        lodge.authenticator.refresh()
+
+
+def test_with_refuse_nothing_is_accepted_while_the_database_is_away(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lodge = open_lodge(tmp_path / "home", database_url, database={"on_storage_error": "refuse"})
+    lodge.authenticator.refresh()
+    token = f"Bearer {lodge.token()}"
+    assert lodge.authenticator.authenticate(token).client_id == lodge.client.client_id
+    with monkeypatch.context() as patch:
+
+        def gone() -> None:
+            raise StorageUnavailable("the database does not answer")
+
+        patch.setattr(lodge.stores.database, "session", gone)
+        lodge.authenticator.refresh()
+        with pytest.raises(StorageUnavailable):
+            lodge.authenticator.authenticate(token)
+    lodge.authenticator.refresh()
+    assert lodge.authenticator.authenticate(token).client_id == lodge.client.client_id
+    lodge.stores.trail.flush()
+    lodge.stores.database.close()
+
+
+def test_with_refuse_a_database_that_was_not_seen_for_three_seconds_is_away(lodge: Lodge) -> None:
+    now = [0.0]
+    book = StandingBook(lodge.stores.database, lodge.stores.book._state, "refuse", lambda: now[0])
+    claims = verified(lodge)
+    with pytest.raises(StorageUnavailable):
+        book.look_up(claims.token_id, claims.client_id)  # it was never seen
+    book.catch_up()
+    now[0] = 2.9
+    assert not book.look_up(claims.token_id, claims.client_id).revoked
+    now[0] = 3.1
+    with pytest.raises(StorageUnavailable):
+        book.look_up(claims.token_id, claims.client_id)
+    with pytest.raises(StorageUnavailable):
+        _ = book.version

@@ -49,7 +49,8 @@ def open_stores(settings: Settings, *, tell_machine: bool = True) -> Stores:
     ``tell_machine`` writes changes of clients to the shared state under ``run/``, making it where it is missing.
     """
     database = Database(settings.database_url, settings.database.timeout_seconds)
-    book = StandingBook(database, shared_state(settings.run_directory / STANDING_FILE, settings.state.size_bytes))
+    copy = shared_state(settings.run_directory / STANDING_FILE, settings.state.size_bytes)
+    book = StandingBook(database, copy, settings.database.on_storage_error)
     told = book if tell_machine else None
     # A quarter of a worker's threads may wait for a proof of secrets, so that a flood of logins leaves it the rest.
     hasher = SecretHasher(settings.tokens.hashing_concurrency, most_waiting=max(1, settings.server.threads // 4))

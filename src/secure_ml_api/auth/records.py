@@ -80,6 +80,11 @@ def all_revocations(connection: Connection) -> tuple[Revocation, ...]:
     return tuple(Revocation(*row) for row in connection.execute(_revocations()))
 
 
+def is_revoked(connection: Connection, token_id: str) -> bool:
+    """Whether the token of that id was revoked."""
+    return connection.execute(_revocations().where(revocations.c.token_id == token_id)).first() is not None
+
+
 def newest_change(connection: Connection) -> int:
     """The number of the last change, 0 when there was none."""
     return int(connection.execute(select(func.coalesce(func.max(changes.c.id), 0))).scalar_one())

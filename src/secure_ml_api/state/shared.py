@@ -96,6 +96,12 @@ class SharedState:
         self._lost = False
         return True
 
+    def distrust(self) -> None:
+        """Take the file for damaged, as it held what nobody here writes: the next ``mend`` replaces it."""
+        opened = self._opened
+        if opened is not None:
+            opened.damaged = True
+
     def close(self) -> None:
         """Close the file in this process; the next use opens it again."""
         with self._lock:

@@ -12,6 +12,9 @@ need redis-server redis-server
 need promtool prometheus
 need prometheus prometheus
 need initdb postgresql
+need nginx nginx-light
+need openssl openssl
+need curl curl
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 

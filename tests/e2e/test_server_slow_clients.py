@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support.server import STAND_IN, RunningServer
+from secure_ml_api.server.config import SPARE_DESCRIPTORS
+from support.server import STAND_IN, RunningServer, wait_until
 
 CROWD = 60
 
@@ -41,9 +42,11 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield running
 
 
-def stuck(server: RunningServer, sent: bytes, crowd: ExitStack) -> None:
+def stuck(server: RunningServer, sent: bytes, crowd: ExitStack, source: str = "127.0.0.1") -> None:
     for _ in range(CROWD):
-        client = crowd.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+        client = crowd.enter_context(
+            socket.create_connection(("127.0.0.1", server.port), timeout=20, source_address=(source, 0))
+        )
         client.sendall(sent)
 
 
@@ -75,8 +78,7 @@ def test_crowd_that_stops_half_way_slows_nobody_else(server: RunningServer, half
         assert answers_to_others(server) == {200: 200}
 
 
-# With gthread a client that does not read holds a thread, as its documentation says.
-@pytest.mark.parametrize("server", ["inplace"], indirect=True)
+@pytest.mark.parametrize("server", ["inplace", "gthread"], indirect=True)
 def test_crowd_that_does_not_read_its_answers_slows_nobody_else(server: RunningServer) -> None:
     with ExitStack() as crowd:
         stuck(server, TWO_MEGABYTES, crowd)
@@ -99,9 +101,33 @@ def test_stuck_clients_are_told_to_leave_in_time(tmp_path: Path) -> None:
         "SECURE_ML_API_SERVER__HEADER_TIMEOUT_SECONDS": "1",
         "SECURE_ML_API_SERVER__BODY_TIMEOUT_SECONDS": "1",
     }
-    with RunningServer(tmp_path / "home", "--workers", "1", command=STAND_IN, environ=environ) as server:
+    home = tmp_path / "home"
+    with RunningServer(home, "--workers", "1", command=STAND_IN, environ=environ) as server, ExitStack() as crowd:
+        clients = []
         for half in HALVES.values():
-            with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-                client.sendall(half)
-                with client.makefile("rb") as answer:
-                    assert b"HTTP/1.1 408 Request Timeout\r\n" in answer.read()
+            clients.append(crowd.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20)))
+            clients[-1].sendall(half)
+        for client in clients:
+            with client.makefile("rb") as answer:
+                assert b"HTTP/1.1 408 Request Timeout\r\n" in answer.read()
+
+
+def test_address_gets_no_more_connections_than_it_may_have_and_others_do(tmp_path: Path) -> None:
+    environ = {"SECURE_ML_API_SERVER__CONNECTIONS_PER_ADDRESS": "5"}
+    home = tmp_path / "home"
+    with RunningServer(home, "--workers", "1", command=STAND_IN, environ=environ) as server, ExitStack() as crowd:
+        stuck(server, HALF_HEAD, crowd, source="127.0.0.2")
+        wait_until(lambda: server.metric("secure_ml_api_rejected_total", reason="connections") == CROWD - 5)
+        assert answers_to_others(server) == {200: 200}
+
+
+@pytest.mark.parametrize("sent", [b"", HALF_HEAD])
+def test_connections_that_have_asked_nothing_make_room_when_a_worker_is_full(tmp_path: Path, sent: bytes) -> None:
+    most = SPARE_DESCRIPTORS + 2 * CROWD
+    command = ("sh", "-c", f'ulimit -n {most} && exec "$@"', "sh", *STAND_IN)
+    home = tmp_path / "home"
+    with RunningServer(home, "--workers", "1", "--threads", "4", command=command) as server, ExitStack() as crowd:
+        for _ in range(4):
+            stuck(server, sent, crowd)
+        assert answers_to_others(server) == {200: 200}
+        assert server.metric("secure_ml_api_rejected_total", reason="connections") >= 2 * CROWD

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.certificates import Authority, Signed
+from support.needs import program
 from support.server import STAND_IN, RunningServer, wait_until
 
 pytestmark = pytest.mark.usefixtures("worker_class")
@@ -81,7 +82,7 @@ def test_openssl_agrees_on_http_1_1_without_compression(
 ) -> None:
     to = ("-connect", f"127.0.0.1:{server.port}", "-CAfile", authority.pem)
     said = subprocess.run(
-        ["openssl", "s_client", *to, version, "-alpn", "h2,http/1.1", "-verify_return_error"],
+        [program("openssl", "openssl"), "s_client", *to, version, "-alpn", "h2,http/1.1", "-verify_return_error"],
         input=b"",
         capture_output=True,
         timeout=30,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.certificates import Authority, Signed
+from support.needs import program
 from support.server import STAND_IN, RunningServer, wait_until
 
 CROWD = 60
@@ -119,7 +120,7 @@ def test_weak_suite_is_refused(server: RunningServer, authority: Authority, clie
 def test_client_may_not_renegotiate(server: RunningServer, authority: Authority, client: Signed) -> None:
     to = ("-connect", f"127.0.0.1:{server.port}", "-CAfile", authority.pem)
     said = subprocess.run(
-        ["openssl", "s_client", *to, "-tls1_2", "-cert", client.certificate, "-key", client.key],
+        [program("openssl", "openssl"), "s_client", *to, "-tls1_2", "-cert", client.certificate, "-key", client.key],
         input=b"R\n",
         capture_output=True,
         timeout=30,

@@ -21,6 +21,7 @@ import asyncio
 import json
 import math
 import re
+import ssl
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -102,8 +103,10 @@ class OpenLoop:
         connections: int = 256,
         fresh: bool = False,
         patience_seconds: float = 10.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._port = port
+        self._tls = tls
         self._request = request if callable(request) else lambda _: request
         self._rate = rate
         self._total = round(rate * seconds)
@@ -214,7 +217,10 @@ class OpenLoop:
         """One more connection; one that cannot be made costs the request that waits longest."""
         try:
             loop = asyncio.get_running_loop()
-            _, line = await loop.create_connection(lambda: _Line(self), "127.0.0.1", self._port)
+            name = "localhost" if self._tls is not None else None
+            _, line = await loop.create_connection(
+                lambda: _Line(self), "127.0.0.1", self._port, ssl=self._tls, server_hostname=name
+            )
         except OSError as error:
             if self._queued:
                 _, due_at = self._queued.popleft()

@@ -16,7 +16,7 @@ from .api.documents import Documents, document_routes
 from .api.door import Door
 from .api.guard import install_guard
 from .api.health import health_routes
-from .api.lane import NAME, FastLane
+from .api.lane import NAME, FastLane, route_of
 from .api.limits import install_limits
 from .api.oauth import oauth_routes
 from .api.oip import oip_routes
@@ -26,6 +26,7 @@ from .auth.assembly import Doormen, Stores, open_stores, post_doormen
 from .auth.audit_key import read_audit_key
 from .database.migrate import require_migrated
 from .inference.admission import Admission
+from .inference.reception import Reception, Target
 from .inference.runner import Runner
 from .inference.services import Services
 from .models.model import Model
@@ -170,6 +171,11 @@ def takes_in_place(app: Flask, method: str, path: str, body_bytes: int) -> bool:
     return house.lane.is_quick(method, path, body_bytes)
 
 
+def reception(app: Flask) -> Reception:
+    """What this worker is to ask before it gives a request to the application."""
+    return house_of(app).services.reception
+
+
 def exposition(app: Flask) -> tuple[bytes, str]:
     """All workers' metrics, and their content type."""
     return house_of(app).services.metrics.exposition()
@@ -186,17 +192,25 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Se
     registry.load()
     inference = settings.inference
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
+    runner = Runner(Admission(runs, inference.max_waiting), settings.batching, inference)
     return Services(
         authenticator=doormen.authenticator,
         limiter=open_limiter(settings.state, settings.quotas, settings.run_directory),
         registry=registry,
-        runner=Runner(Admission(runs, inference.max_waiting), settings.batching, inference),
+        runner=runner,
         metrics=Metrics(),
         audit=stores.trail,
         quotas=settings.quotas,
         max_rows=inference.max_rows,
         body_limit_bytes=settings.server.body_limit_bytes,
+        reception=Reception(runner, _target),
     )
+
+
+def _target(path: str) -> Target | None:
+    """The model that a path of a predict route is about."""
+    route = route_of(path)
+    return (route.name, route.version) if route is not None else None
 
 
 def _add_routes(app: Flask, house: House) -> None:

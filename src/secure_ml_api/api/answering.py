@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from ..errors import QuotaExceeded, Refusal
+from ..errors import Overloaded, QuotaExceeded, Refusal
 from ..inference.call import Call, Visit
 from ..inference.services import Services
 from ..inference.spine import predict
@@ -48,6 +48,8 @@ def answer_refusal(
 ) -> Answer:
     """The problem for ``refusal``, counted by its reason."""
     services.metrics.rejected(refusal.reason)
+    if isinstance(refusal, Overloaded) and isinstance(visit, Call):
+        services.reception.remember(visit)
     if isinstance(refusal, QuotaExceeded) and visit is not None:
         refusal.standings = _together(visit.standings, refusal.standings)
     return refusal_answer(refusal, visit.request_id if visit is not None else request_id, oip=oip)

@@ -1,8 +1,9 @@
 """How much work a worker takes in, and in which order: the one place where callers wait for each other.
 
 There are so many places, each good for one run at a time. Who finds one free goes in; the others stand in one line,
-first come, first served, up to a bound, and are refused beyond it. A place that comes free is handed to the head of the
-line: nobody passes those who wait. Whoever has a place may take others out of the line along into the same run.
+first come, first served, up to a bound (see ``lines``), and are refused beyond it. A place that comes free is handed to
+the head of the line: nobody passes those who wait. Whoever has a place may take others out of the line along into the
+same run.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from threading import TIMEOUT_MAX, Lock
 
-from ..errors import DeadlineExceeded, Overloaded
+from ..errors import DeadlineExceeded
 from .deadline import Deadline
+from .lines import Lines
 
 
 class Standing(Enum):
@@ -30,15 +32,16 @@ class Standing(Enum):
 class Ticket:
     """One caller at the admission, used once: ``rows`` of one ``kind``, wanted until ``deadline``.
 
-    Tickets of the same kind, compared by identity, may share a run; None is never shared.
+    Tickets of the same kind, compared by identity, may share a run; None is never shared. ``client`` is whose they are.
     """
 
-    __slots__ = ("deadline", "gate", "kind", "rows", "standing")
+    __slots__ = ("client", "deadline", "gate", "kind", "rows", "standing")
 
     def __init__(self, deadline: Deadline, kind: object | None = None, rows: int = 1) -> None:
         self.deadline = deadline
         self.kind = kind
         self.rows = rows
+        self.client = ""
         self.standing = Standing.WAITING
         self.gate = Lock()  # closed while there is nothing to do for the thread of this caller
         self.gate.acquire()
@@ -49,7 +52,7 @@ class Admission:
 
     def __init__(self, max_concurrent_runs: int, max_waiting: int) -> None:
         self._free = max_concurrent_runs
-        self._max_waiting = max_waiting
+        self._lines = Lines(max_concurrent_runs, max_waiting)
         self._line: deque[Ticket] = deque()
         # Kinds whose leader waits for company: (leader, rows that its run has room for). Others of the kind join it
         # rather than take a free place.
@@ -71,13 +74,24 @@ class Admission:
             if self._free and ticket.kind not in self._lingering:
                 self._free -= 1
                 ticket.standing = Standing.SEATED
+                self._lines.served(ticket.kind)
                 return True
-            if len(self._line) >= self._max_waiting:
-                raise Overloaded("the server has all the work that it can finish in time")
+            self._lines.check(ticket.kind, ticket.client, self._line)
             self._line.append(ticket)
             if ticket.kind in self._lingering:
                 self._join(ticket.kind)
         return self._wait(ticket)
+
+    def check(self, kind: object, client: str) -> None:
+        """Raise Overloaded if a ticket of ``client`` would be refused now."""
+        if self._line:
+            with self._lock:
+                self._lines.check(kind, client, self._line)
+
+    def has_no_room(self) -> None:
+        """The worker has no room for another request: from now on whoever waits for most of it waits less."""
+        with self._lock:
+            self._lines.has_no_room(self._line)
 
     def leave(self) -> None:
         """Give a place back: it goes to whoever waits longest."""
@@ -122,6 +136,7 @@ class Admission:
                     staying.append(ticket)
                     room = 0  # no smaller one behind it goes first
             self._line = staying
+            self._lines.shared(leader.kind, taken)
             self._seat()
         return taken
 
@@ -177,6 +192,7 @@ class Admission:
                 self._let_go(ticket, Standing.LATE)
             else:
                 self._free -= 1
+                self._lines.served(ticket.kind)
                 self._let_go(ticket, Standing.SEATED)
         self._line.extendleft(reversed(staying))
 

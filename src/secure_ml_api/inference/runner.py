@@ -47,6 +47,8 @@ class Runner:
             inference.run_limit_seconds, inference.max_abandoned_runs, distrust=self.batching.distrust
         )
         self._threads = RunThreads()
+        self.inside: set[Job] = set()
+        """Those whose callers wait, for a place or for the end of a run."""
 
     def start_worker(self, on_hang: Callable[[Model, float], None]) -> None:
         """Measure, after the fork, what handing a place over costs here, and let the watchdog watch.
@@ -55,6 +57,11 @@ class Runner:
         """
         self.batching.measure_hand_over()
         self.watchdog.start(on_hang)
+
+    def find_room(self, model: Model, client: str) -> None:
+        """Raise Overloaded if a request of ``client`` would find no room in the line for ``model``."""
+        if self.admission.waiting and not self.batching.is_quick(model, 1):
+            self.admission.check(model, client)
 
     def run(self, job: Job, metrics: ModelMetrics) -> Tensors:
         """The outputs that ``job`` wants, for its rows alone.
@@ -67,12 +74,20 @@ class Runner:
             if self.batching.is_quick(job.model, job.rows):
                 job.is_quick = True
                 self._alone(job, metrics)
-            elif self.admission.enter(job):
-                self._wait_for(job, metrics)
+            else:
+                self._in_line(job, metrics)
         finally:
             if job.started_at is not None:
                 metrics.queue_seconds.observe(job.started_at - asked_at)
         return job.outputs
+
+    def _in_line(self, job: Job, metrics: ModelMetrics) -> None:
+        self.inside.add(job)
+        try:
+            if self.admission.enter(job):
+                self._wait_for(job, metrics)
+        finally:
+            self.inside.discard(job)
 
     def _wait_for(self, job: Job, metrics: ModelMetrics) -> None:
         """Have ``job``, which has a place, run in another thread; raises what that raises, or DeadlineExceeded."""

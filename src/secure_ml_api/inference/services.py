@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..audit.trail import AuditTrail
 from ..auth.authenticator import Authenticator
@@ -10,6 +10,7 @@ from ..models.registry import Registry
 from ..quota.limiter import Limiter
 from ..settings import QuotasSettings
 from ..telemetry.metrics import Metrics
+from .reception import Reception
 from .runner import Runner
 
 
@@ -26,3 +27,4 @@ class Services:
     quotas: QuotasSettings
     max_rows: int
     body_limit_bytes: int
+    reception: Reception = field(default_factory=Reception)

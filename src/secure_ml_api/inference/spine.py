@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..auth.policy import is_scope, predict_scopes, require_scope
-from ..errors import InsufficientScope, Refusal, TokenMissing, TokenRefused
+from ..errors import InsufficientScope, Overloaded, Refusal, TokenMissing, TokenRefused
 from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
 from ..wire.compression import compressed, decompressed
@@ -94,6 +94,11 @@ def resolve(call: Call, services: Services) -> None:
     call.model = services.registry.resolve(call.model_name, call.version)
 
 
+def find_room(call: Call, services: Services) -> None:
+    """Refuse, before the body is read, whoever would be refused for want of room when it has been."""
+    services.runner.find_room(call.model, call.principal.client_id)
+
+
 def decode(call: Call, services: Services) -> None:
     """Body → tensors that fit the model's signature; how long the caller waits shortens the deadline."""
     call.deadline = call.deadline.within(call.request_timeout, call.arrived_at)
@@ -116,6 +121,7 @@ def run(call: Call, services: Services) -> None:
     model, question = call.model, call.question
     metrics = services.metrics.for_model(model.name, model.version)
     job = Job(model, question.inputs, question.rows, question.wanted, call.deadline)
+    job.client = call.principal.client_id
     try:
         call.outputs = services.runner.run(job, metrics)
         call.deadline.check()
@@ -139,6 +145,7 @@ STEPS: tuple[Callable[[Call, Services], None], ...] = (
     limit_early,
     authorize,
     resolve,
+    find_room,
     decode,
     charge,
     run,
@@ -150,11 +157,13 @@ def predict(call: Call, services: Services) -> Answer:
     """Walk ``call`` down all the steps; raises the Refusal of the step that stops it.
 
     A request that is refused between authentication and its charge costs one request all the same, or is refused for
-    want of that: mistakes are not free.
+    want of that: mistakes are not free. That there is no room is nobody's mistake.
     """
     try:
         for step in STEPS:
             step(call, services)
+    except Overloaded:
+        raise
     except Refusal:
         if call.is_authenticated and not call.standings:
             charges = (Charge("requests", call.principal.requests, 1),)

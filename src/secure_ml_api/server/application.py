@@ -15,6 +15,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 
 from ..errors import HomeError, SettingsError
+from ..inference.reception import Reception
 from ..settings import Settings
 from ..telemetry import slots
 from ..telemetry.logs import capture_stderr, configure_logging
@@ -102,6 +103,10 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
     def in_place_rule(self) -> Callable[[str, str, int], bool]:
         """In a worker: (method, path, bytes of the body) → whether the answer to such a request needs no waiting."""
         return partial(self._program.takes_in_place, self._app)
+
+    def reception(self) -> Reception:
+        """In a worker: what it asks before it gives a request to the application."""
+        return self._program.reception(self._app)
 
     def begin_drain(self) -> None:
         try:

@@ -60,7 +60,7 @@ class Connection:
         self.parser = RequestParser(cfg, sock, client)
         self.parser.unreader = self.unreader
         self.deadline = inf
-        self.arrived_at = inf
+        self.arrived_at = self.handed_over_at = self.taken_up_at = inf
         self.was_told_to_continue = False
         self.unsent = memoryview(b"")
         self.closes = False
@@ -105,6 +105,16 @@ class Connection:
         return 0 <= self._needed_bytes <= len(self._pending)
 
     @property
+    def head(self) -> bytes:
+        """The header block, with the empty line that ends it; empty until it has come."""
+        return bytes(self._pending[: max(0, self._head_bytes)])
+
+    @property
+    def body_bytes(self) -> int:
+        """The length of the body, where the header block tells it."""
+        return self._needed_bytes - self._head_bytes
+
+    @property
     def has_head(self) -> bool:
         return self._head_bytes >= 0
 
@@ -117,6 +127,13 @@ class Connection:
     def handshake_failure(self) -> str:
         """Why there can be no TLS with this client; empty when nothing speaks against it."""
         return getattr(self.sock, "failure", "")
+
+    def skip(self) -> None:
+        """Drop the request that has come whole: it was answered without being looked at."""
+        rest = bytes(self._pending[self._needed_bytes :])
+        self.release()
+        self._pending.clear()
+        self._begin_anew(rest)
 
     def wait(self, seconds: float) -> None:
         """Let ``seconds`` pass before the owner's patience ends."""

@@ -71,7 +71,7 @@ class Exchanges:
             return self._serve(request, connection)
         return False
 
-    def refuse(self, connection: Connection, status: int) -> bool:
+    def refuse(self, connection: Connection, status: int, retry_after_seconds: int = 1) -> bool:
         """Answer without the application, as far as the socket takes it at once; the connection must be closed then.
 
         False, with nothing done, when another thread has begun to answer.
@@ -91,7 +91,14 @@ class Exchanges:
         )
         try:
             connection.sock.setblocking(False)
-            connection.sock.send(error_answer(status, DETAILS[status], request_id, under_v2=connection.is_under_v2))
+            answer = error_answer(
+                status,
+                DETAILS[status],
+                request_id,
+                under_v2=connection.is_under_v2,
+                retry_after_seconds=retry_after_seconds,
+            )
+            connection.sock.send(answer)
         except OSError:
             logger.debug("a refusal could not be sent")
         return True

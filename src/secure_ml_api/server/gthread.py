@@ -25,7 +25,8 @@ from .doorway import Doorway
 from .exchange import Exchanges
 from .gathering import Room
 from .listening import NoRoom, next_connection, stop_handshakes
-from .waiting import PATIENCE_SECONDS, WaitingConnections
+from .turning_away import TurningAway
+from .waiting import PATIENCE_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ _SHARE_FOR_BODIES = 4
 _GRACE_SECONDS = 2.0
 
 
-class GuardedThreads(WaitingConnections):
+class GuardedThreads(TurningAway):
     """Gunicorn's ThreadWorker with its own main loop; a connection waits, or is in hand."""
 
     nr: int
@@ -45,8 +46,6 @@ class GuardedThreads(WaitingConnections):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._most_in_hand = self.cfg.threads + self.app.settings.inference.max_waiting
-        self._in_hand: set[Connection] = set()  # of a thread, or queued for one
         self._reading: set[Connection] = set()  # those of them whose thread has to wait for more of the body
         self._most_reading = max(1, self.cfg.threads // _SHARE_FOR_BODIES)
         self._longest_wait_seconds = self._limits.request_deadline_seconds + _GRACE_SECONDS
@@ -60,6 +59,7 @@ class GuardedThreads(WaitingConnections):
                 self.wsgi: Any = CertificateDoor(self.wsgi)
         self._doorway = Doorway(self._limits, certificates)
         self._exchanges = Exchanges(self.cfg, self.wsgi, self._limits.body_timeout_seconds, self._is_last)
+        self._begin_shedding()
         self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
         self.set_accept_enabled(True)
         self._serve()
@@ -73,12 +73,14 @@ class GuardedThreads(WaitingConnections):
             if not self.is_parent_alive():
                 break
         self._drain()
+        self._end_shedding()
         self.tpool.shutdown(wait=False)
         self.poller.close()
         self.method_queue.close()
 
     def handle(self, conn: Connection) -> bool:
         """In a thread: one request; whether the connection can carry another."""
+        conn.taken_up_at = time.monotonic()
         self._count()
         return self._exchanges.serve(conn)
 
@@ -103,9 +105,8 @@ class GuardedThreads(WaitingConnections):
 
     def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
         """In the main loop, after a thread has answered."""
-        if conn not in self._in_hand:
+        if not self._given_back(conn):
             return  # given up on meanwhile
-        self._in_hand.remove(conn)
         self._reading.discard(conn)
         conn.closes = fs.cancelled() or fs.exception() is not None or not fs.result()
         conn.resume()
@@ -125,36 +126,35 @@ class GuardedThreads(WaitingConnections):
 
     def _count(self) -> None:
         self.nr += 1
+        self._shedding.overload.drain.served += 1
         if self.nr == self.max_requests:
             logger.info("this worker has answered its share and asks to be replaced")
             self.app.board.ask_for_relief(self.slot)
 
     def _is_last(self) -> bool:
-        """Whether the answer that a thread begins to send is the last on its connection."""
+        """Whether the answer that is about to be sent is the last on its connection."""
         return not self.alive or len(self._waiting) + self.cfg.threads >= self.worker_connections
 
     def _open_connections(self) -> int:
-        return len(self._waiting) + len(self._in_hand) + len(self._closing)
+        return len(self._waiting) + len(self._in_hand) + len(self._probing) + len(self._closing)
 
     def _dispatch(self, connection: Connection) -> None:
         """Give a connection that is not in the poller to a thread."""
-        if len(self._in_hand) >= self._most_in_hand:
-            self._refuse(connection, 503)
-            return
         if connection.is_cut_short:
             if len(self._reading) >= self._most_reading:
                 self._refuse(connection, 503)
                 return
             self._reading.add(connection)
-        connection.hand_over()
-        self._in_hand.add(connection)
-        self.enqueue_req(connection)
+        if not self._submit(connection):
+            self._reading.discard(connection)
 
     def _give_up_on_threads(self, now: float) -> None:
         """Answer, in their place, for the threads that hang and have not begun to answer."""
-        for connection in [late for late in self._in_hand if late.arrived_at + self._longest_wait_seconds <= now]:
+        in_hand = self._in_hand | self._probing
+        for connection in [late for late in in_hand if late.arrived_at + self._longest_wait_seconds <= now]:
             if self._exchanges.refuse(connection, 504):
-                self._in_hand.remove(connection)
+                self._in_hand.discard(connection)
+                self._probing.discard(connection)
                 self._reading.discard(connection)
                 self._close_gently(connection)
                 logger.error("a thread did not answer by the deadline; its caller was answered in its place")

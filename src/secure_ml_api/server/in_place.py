@@ -46,18 +46,22 @@ class InPlace(GuardedThreads):
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> PlainConnection:
         return PlainConnection(self.cfg, sock, client, server, self._limits, room=self._room, constants=self._constants)
 
-    def _work_off(self, connection: PlainConnection) -> None:
+    def _work_off(self, connection: Any) -> None:
         """Answer what has come whole; the connection is in the poller before and, unless it leaves, after."""
         while connection.is_complete:
+            seconds = self._shedding.refusal(connection)
+            if seconds is not None:
+                if not self._turn_away(connection, seconds):
+                    return
+                continue
             environ = connection.take(self._takes)
             if environ is None:
-                self._dispatch(self._taken_from_poller(connection))
+                super()._work_off(connection)
                 return
             self._count()
             if not self._answer(connection, environ):
                 return
-        if connection.is_too_long:
-            self._refuse(connection, 431)
+        self._look_at_rest(connection)
 
     def _answer(self, connection: PlainConnection, environ: Environ) -> bool:
         """Answer one request; whether the connection can carry the next one already."""

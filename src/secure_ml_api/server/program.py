@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..inference.reception import Reception
 from ..settings import Settings
 
 
@@ -16,6 +17,11 @@ def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:
 
 def no_relief(app: Any, ask_for_relief: Callable[[], None]) -> None:
     """It never asks to be replaced."""
+
+
+def nobody_turned_away(app: Any) -> Reception:  # noqa: ARG001 — the shape of reception
+    """The server's own bounds are all that there is."""
+    return Reception()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Program:
     offer_relief: Callable[[Any, Callable[[], None]], None] = no_relief
     """(app, ask_for_relief) in each worker, before it starts: what the application may call, from any thread, when a
     new worker should take over. The old one serves until then, and finishes what it has."""
+    reception: Callable[[Any], Reception] = nobody_turned_away
+    """(app) in a worker: what it asks before it gives a request to the application."""
 
 
 def standard_program() -> Program:
@@ -59,4 +67,5 @@ def standard_program() -> Program:
         app.exposition,
         app.takes_in_place,
         app.offer_relief,
+        app.reception,
     )

@@ -54,6 +54,11 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
         if now < self._next_sweep:
             return
         self._next_sweep = now + SWEEP_SECONDS
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """A few times a second: end what has lasted too long."""
+        now = time.monotonic()
         for connection in [late for late in self._waiting if late.deadline <= now]:
             self._patience_ended(connection)
         for connection in [late for late in self._closing if late.deadline <= now]:
@@ -79,10 +84,7 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
 
     def _work_off(self, connection: Any) -> None:
         """See to what has come; the connection is in the poller before and, unless it leaves, after."""
-        if connection.is_complete:
-            self._dispatch(self._taken_from_poller(connection))
-        elif connection.is_too_long:
-            self._refuse(connection, 431)
+        raise NotImplementedError
 
     def _writable(self, connection: Connection, _: Any) -> None:
         if not self._send(connection) or connection.unsent:
@@ -135,8 +137,8 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
         else:
             self._refuse(connection, 408 if self.alive else 503)
 
-    def _refuse(self, connection: Connection, status: int) -> None:
-        self._exchanges.refuse(connection, status)
+    def _refuse(self, connection: Connection, status: int, retry_after_seconds: int = 1) -> None:
+        self._exchanges.refuse(connection, status, retry_after_seconds)
         self._close_gently(self._taken_from_poller(connection))
 
     def _make_room(self, wanted: int) -> None:

@@ -156,9 +156,9 @@ class Metrics:
             catalogue.in_flight_now += delta
             catalogue.in_flight_number.set(catalogue.in_flight_now)
 
-    def rejected(self, reason: str) -> None:
-        """Count a refusal by the fixed ``reason`` of its class."""
-        self._catalogue.rejected.labels(reason).inc()
+    def rejected(self, reason: str, count: int = 1) -> None:
+        """Count a refusal, or ``count`` of them, by the fixed ``reason`` of its class."""
+        self._catalogue.rejected.labels(reason).inc(count)
 
     def auth_failed(self, reason: str) -> None:
         """Count a failed authentication by a fixed word."""

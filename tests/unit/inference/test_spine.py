@@ -28,6 +28,7 @@ from secure_ml_api.errors import (
     TokenRefused,
     UnsupportedContent,
 )
+from secure_ml_api.inference.admission import Ticket
 from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.spine import GUARD, STEPS, predict
@@ -285,6 +286,17 @@ def test_a_call_that_finds_too_many_waiting_is_refused_at_once(rooms: Rooms) -> 
         refusal = refused(rooms, rooms.call(), Overloaded)
     assert refusal.retry_after_seconds >= 1
     assert rooms.counted(outcome("overloaded")) == 1
+
+
+def test_no_body_is_read_and_nothing_charged_for_a_call_that_finds_too_many_waiting(rooms: Rooms) -> None:
+    with rooms.admission.admitted(Deadline.after(60)):
+        waits = Ticket(Deadline.after(60), rooms.registry.model)
+        waits.client = CALLER.client_id
+        rooms.admission._line.append(waits)
+        refused(rooms, rooms.call(), Overloaded)
+        rooms.admission._line.remove(waits)
+    assert "read body" not in rooms.asked
+    assert not rooms.limiter.charged
 
 
 def test_the_callers_own_time_out_shortens_the_deadline_and_never_lengthens_it(rooms: Rooms) -> None:

@@ -1,0 +1,104 @@
+"""How many callers may wait for a run of one model, and which of them are turned away first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ..errors import Overloaded
+from .overload import Overload
+
+if TYPE_CHECKING:
+    from .admission import Ticket
+
+# Under overload a caller waits for so many runs of its model at the most. Fewer would leave a place empty between two
+# runs when arrivals are uneven; at 80 % of what a model can do, one caller in a hundred waits for two.
+STRICT_RUNS = 3
+# How fast the mean of the callers in a run follows.
+_WEIGHT = 0.1
+# More lines than this are not remembered; a worker serves fewer models.
+_MOST_LINES = 1024
+FULL = "the server has all the work that it can finish in time"
+
+
+class Line:
+    """What is known of those who wait for one model."""
+
+    __slots__ = ("callers_per_run", "overload")
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.callers_per_run = 1.0
+        self.overload = Overload(clock)
+
+
+class Lines:
+    """The bound of every model's line in a worker with ``places`` to run in; the lock of the admission is held.
+
+    As long as a model is not overloaded, ``most`` callers may wait, whatever they wait for. Then its bound is what it
+    drains in STRICT_RUNS runs, by what its runs took along lately (J. Little's law: as many wait as are served in a
+    second, times the seconds that each waits).
+    """
+
+    def __init__(self, places: int, most: int, clock: Callable[[], float] = monotonic) -> None:
+        self._places = places
+        self._most = most
+        self._clock = clock
+        self._lines: dict[int, Line] = {}
+
+    def served(self, kind: object) -> None:
+        """One caller has a place for a run of ``kind``."""
+        self._of(kind).overload.drain.served += 1
+
+    def shared(self, kind: object, company: Collection[Ticket]) -> None:
+        """One that has a place for a run of ``kind`` takes ``company`` along."""
+        line = self._of(kind)
+        line.callers_per_run += _WEIGHT * (1 + len(company) - line.callers_per_run)
+        line.overload.drain.served += len(company)
+
+    def bound(self, kind: object) -> int:
+        """How many may wait for ``kind`` now."""
+        line = self._of(kind)
+        if not line.overload.is_strict:
+            return self._most
+        return min(self._most, max(1, round(STRICT_RUNS * self._places * line.callers_per_run)))
+
+    def check(self, kind: object, client: str, waiting: Collection[Ticket]) -> None:
+        """Raise Overloaded when one more of ``client`` does not fit to those ``waiting``.
+
+        A client who has less than an equal part of the line finds twice as many places, so those who stand there keep
+        nobody out.
+        """
+        line = self._of(kind)
+        line.overload.look()
+        bound = self.bound(kind)
+        if len(waiting) < bound:
+            return
+        clients = Counter(ticket.client for ticket in waiting if ticket.kind is kind)
+        ours = clients.total()
+        if ours < bound and len(waiting) < self._most:
+            return
+        has_less = clients[client] * len(clients | Counter({client: 1})) < ours
+        if has_less and ours < 2 * bound and len(waiting) < 2 * self._most:
+            return
+        line.overload.has_no_room()
+        line.overload.refused()
+        raise Overloaded(FULL, line.overload.drain.retry_after_seconds(len(waiting)))
+
+    def has_no_room(self, waiting: Collection[Ticket]) -> None:
+        """The worker can take no more requests: strict with the model that most of its callers wait for."""
+        kinds = Counter(id(ticket.kind) for ticket in waiting if ticket.kind is not None)
+        for kind, _ in kinds.most_common(1):
+            if kind in self._lines:
+                self._lines[kind].overload.has_no_room()
+
+    def _of(self, kind: object) -> Line:
+        # By identity, and without a reference: a model that is unloaded must not live on here. That another may take
+        # its place is no harm, as what is remembered is soon replaced.
+        line = self._lines.get(id(kind))
+        if line is None:
+            if len(self._lines) >= _MOST_LINES:
+                self._lines.clear()
+            line = self._lines[id(kind)] = Line(self._clock)
+        return line

@@ -1,0 +1,88 @@
+"""What a server asks before it gives a request to the application, so that a refusal costs next to nothing.
+
+A request that is refused in the middle of the spine has been handed to a thread, parsed and authenticated; ten times
+more requests than can be served would leave no time to serve any. So whoever was refused for want of room is remembered
+for a second, and told the same without all that as long as there is no room. Nobody else is told anything here: what is
+overloaded is for those to know who have shown that they may ask for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import NamedTuple
+
+from ..errors import Overloaded
+from .call import Call
+from .overload import Overload
+from .runner import Runner
+
+_REMEMBERED_SECONDS = 1.0
+_MOST_REMEMBERED = 4096
+
+Target = tuple[str, str | None]
+"""The name of a model and a version, as a caller wrote them."""
+
+
+class _Refused(NamedTuple):
+    until: float
+    kind: object
+    client: str
+
+
+class Reception:
+    """One worker's: ``overload`` is the state of the worker, ``locate`` finds out which model a path is about."""
+
+    def __init__(
+        self,
+        runner: Runner | None = None,
+        locate: Callable[[str], Target | None] = lambda _: None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.overload = Overload(clock)
+        self._runner = runner
+        self._locate = locate
+        self._clock = clock
+        self._refused: dict[tuple[str | None, Target], _Refused] = {}
+
+    @property
+    def is_alert(self) -> bool:
+        """Whether anybody could be turned away: nothing needs to be asked as long as this is False."""
+        return self.overload.is_strict or bool(self._refused)
+
+    @property
+    def with_models(self) -> int:
+        """How many requests, each in a thread, wait for a run or for its end, and use no CPU of their own."""
+        return len(self._runner.inside) if self._runner is not None else 0
+
+    def remember(self, call: Call) -> None:
+        """``call`` was refused by the admission."""
+        if len(self._refused) < _MOST_REMEMBERED:
+            key = (call.authorization, (call.model_name, call.version))
+            until = self._clock() + _REMEMBERED_SECONDS
+            self._refused[key] = _Refused(until, call.model, call.principal.client_id)
+
+    def turned_away(self, path: str, authorization: str | None) -> int | None:
+        """For how many seconds the caller had better stay away; None when the request should be looked at."""
+        target = self._locate(path) if self._refused else None
+        refused = self._refused.get((authorization, target)) if target is not None else None
+        if refused is None or self._runner is None or self._clock() >= refused.until:
+            return None
+        try:
+            self._runner.admission.check(refused.kind, refused.client)
+        except Overloaded as overloaded:
+            return overloaded.retry_after_seconds
+        return None
+
+    def has_no_room(self) -> None:
+        """The server has as many requests in hand as it can hold."""
+        self.overload.has_no_room()
+        if self._runner is not None:
+            self._runner.admission.has_no_room()
+
+    def look(self) -> None:
+        """Housekeeping, a few times a second."""
+        self.overload.look()
+        now = self._clock()
+        for key in [key for key, refused in self._refused.items() if now >= refused.until]:
+            del self._refused[key]

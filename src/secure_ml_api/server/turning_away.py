@@ -1,0 +1,121 @@
+"""The part of a worker that says no: requests that it has no room for are refused as soon as that can be told.
+
+Whether there is room, ``shedding`` decides; here the refusal is sent, and who asks how the server is finds a way past.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+from ..telemetry.request_ids import new_request_id
+from .connection import GATHERED_BODY_BYTES, Connection
+from .error_pages import overloaded_answer
+from .shedding import Shedding
+from .waiting import WaitingConnections
+
+# Probes and scrapes have threads of their own and wait for nobody else; beyond so many at once they are like others.
+_PROBING_THREADS = 2
+_MOST_PROBES = 32
+
+
+class TurningAway(WaitingConnections):
+    """A connection whose request is worked on is in ``_in_hand`` or in ``_probing``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_hand: set[Connection] = set()  # of a thread, or queued for one
+        self._probing: set[Connection] = set()  # the same, for those who only ask how the server is
+        self._shedding: Shedding
+        self._probes: ThreadPoolExecutor
+
+    def _begin_shedding(self) -> None:
+        """In the worker, before it serves."""
+        most_in_hand = self.cfg.threads + self.app.settings.inference.max_waiting
+        self._shedding = Shedding(self.app.reception(), most_in_hand, self._limits.metrics_port)
+        self._probes = ThreadPoolExecutor(_PROBING_THREADS, "probe")
+
+    def _end_shedding(self) -> None:
+        """After the last request."""
+        self._shedding.look()
+        self._probes.shutdown(wait=False)
+
+    def _is_last(self) -> bool:
+        """Whether an answer that is sent now is the last on its connection."""
+        raise NotImplementedError
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn of the loop: see to all connections that are ready."""
+        events = self.poller.select(timeout)
+        self._shedding.begin_turn()
+        for key, _ in events:
+            key.data(key.fileobj)
+        self._shedding.end_turn()
+
+    def _sweep(self) -> None:
+        super()._sweep()
+        self._shedding.look()
+
+    def _work_off(self, connection: Any) -> None:
+        while connection.is_complete:
+            seconds = self._shedding.refusal(connection, len(self._in_hand))
+            if seconds is None:
+                self._dispatch(self._taken_from_poller(connection))
+                return
+            if not self._turn_away(connection, seconds):
+                return
+        self._look_at_rest(connection)
+
+    def _look_at_rest(self, connection: Connection) -> None:
+        """Refuse what need not come whole for that: too long a header block, a long body while there is no room."""
+        if connection.is_too_long:
+            self._refuse(connection, 431)
+        elif connection.body_bytes > GATHERED_BODY_BYTES:
+            seconds = self._shedding.refusal(connection, len(self._in_hand))
+            if seconds is not None:
+                self._refuse(connection, 503, seconds)
+
+    def _turn_away(self, connection: Connection, retry_after_seconds: int) -> bool:
+        """Answer the request that has come whole with a plain no; whether the connection goes on."""
+        if self._is_last():
+            self._refuse(connection, 503, retry_after_seconds)
+            return False
+        answer = overloaded_answer(new_request_id(), retry_after_seconds, under_v2=connection.is_under_v2)
+        connection.skip()
+        try:
+            if connection.sock.send(answer) == len(answer):
+                if connection.is_idle:
+                    connection.wait(self.cfg.keepalive)
+                return True
+        except OSError:
+            pass
+        self._forget(connection)  # a client that does not take so short an answer
+        return False
+
+    def _submit(self, connection: Connection) -> bool:
+        """Give the request to a thread; False when it was refused, as there is no room."""
+        pool, hands = self.tpool, self._in_hand
+        if self._shedding.is_probe(connection) and len(self._probing) < _MOST_PROBES:
+            pool, hands = self._probes, self._probing
+        elif not self._shedding.has_room_in_hand(len(self._in_hand)):
+            self._shedding.overload.refused()
+            self._refuse(connection, 503, self._shedding.overload.drain.retry_after_seconds())
+            return False
+        connection.hand_over()
+        connection.handed_over_at = monotonic()
+        hands.add(connection)
+        future = pool.submit(self.handle, connection)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, connection, done))
+        return True
+
+    def _given_back(self, connection: Connection) -> bool:
+        """A thread has answered; False when the connection was not in its hands any more."""
+        if connection in self._probing:
+            self._probing.remove(connection)
+            return True
+        if connection not in self._in_hand:
+            return False
+        self._shedding.began(connection.taken_up_at - connection.handed_over_at, len(self._in_hand))
+        self._in_hand.remove(connection)
+        return True

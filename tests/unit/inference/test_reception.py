@@ -1,0 +1,102 @@
+"""Whoever was refused for want of room is told so again without ado; nobody else learns anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from secure_ml_api.errors import Overloaded
+from secure_ml_api.inference.call import Call
+from secure_ml_api.inference.reception import Reception
+from support.gated import Stage
+from support.spine import CALLER, Rooms
+
+PATH = "/v1/models/iris/predict"
+
+
+class Desk:
+    """The reception of a worker whose model runs behind a closed gate, with one who waits and no room for more."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.now = 10.0
+        self.reception = Reception(stage.runner, {PATH: ("iris", None)}.get, clock=lambda: self.now)
+
+    def refused(self, authorization: str = "Bearer known") -> Call:
+        call = Rooms().call(authorization=authorization)
+        call.principal, call.model = CALLER, cast("Any", self.stage.model)
+        self.reception.remember(call)
+        return call
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    with Stage(waiting=1) as stage:
+        for number in (1.0, 2.0):
+            job = stage.job(number)
+            job.client = CALLER.client_id
+            stage.asks_job(job)
+        with pytest.raises(Overloaded):
+            stage.admission.check(stage.model, CALLER.client_id)
+        yield Desk(stage)
+
+
+def test_who_was_refused_is_told_when_to_come_back(desk: Desk) -> None:
+    desk.refused()
+    assert desk.reception.is_alert
+    seconds = desk.reception.turned_away(PATH, "Bearer known")
+    assert seconds is not None
+    assert seconds >= 1
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization"),
+    [(PATH, "Bearer other"), (PATH, None), ("/v1/models/other/predict", "Bearer known"), ("/docs", "Bearer known")],
+)
+def test_nobody_else_and_nothing_else_is_turned_away(desk: Desk, path: str, authorization: str | None) -> None:
+    desk.refused()
+    assert desk.reception.turned_away(path, authorization) is None
+
+
+def test_who_was_refused_is_let_in_as_soon_as_there_is_room(desk: Desk) -> None:
+    desk.refused()
+    desk.stage.session.gate.set()
+    for asked in desk.stage._asked:
+        asked.result()
+    assert desk.reception.turned_away(PATH, "Bearer known") is None
+
+
+def test_as_long_as_nobody_was_refused_nothing_need_be_asked(desk: Desk) -> None:
+    assert not desk.reception.is_alert
+
+
+def test_a_second_later_the_caller_has_to_prove_anew_who_it_is(desk: Desk) -> None:
+    desk.refused()
+    desk.now += 1.0
+    assert desk.reception.turned_away(PATH, "Bearer known") is None
+    desk.reception.look()
+    assert not desk.reception.is_alert
+
+
+def test_names_without_end_do_not_fill_the_memory(desk: Desk) -> None:
+    for number in range(5000):
+        desk.refused(f"Bearer {number}")
+    assert len(desk.reception._refused) <= 4096
+
+
+def test_those_with_a_model_are_counted_and_leave(desk: Desk) -> None:
+    assert desk.reception.with_models == 2
+    desk.stage.session.gate.set()
+    for asked in desk.stage._asked:
+        asked.result()
+    assert desk.reception.with_models == 0
+
+
+def test_a_server_without_models_turns_nobody_away() -> None:
+    reception = Reception()
+    reception.has_no_room()
+    assert reception.overload.is_strict
+    assert reception.with_models == 0
+    assert reception.turned_away(PATH, "Bearer known") is None

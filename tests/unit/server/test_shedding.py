@@ -1,0 +1,160 @@
+"""What a worker turns away: nothing in calm times, what does not fit under overload, and probes never."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gunicorn.config import Config
+
+from secure_ml_api.inference.reception import Reception
+from secure_ml_api.server import shedding
+from secure_ml_api.server.connection import Connection
+from secure_ml_api.server.error_pages import overloaded_answer
+from secure_ml_api.server.shedding import LEAST_IN_HAND, Shedding
+from secure_ml_api.settings import ServerSettings
+
+MOST = 100
+METRICS_PORT = 9464
+
+
+class Worker:
+    """A worker's shedding on a clock of its own, and connections to it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 50.0
+        patch.setattr(shedding, "monotonic", lambda: self.now)
+        self.reception = Reception(clock=lambda: self.now)
+        self.shedding = Shedding(self.reception, MOST, METRICS_PORT)
+        self._pairs: list[tuple[socket.socket, Connection]] = []
+
+    def sent(self, request: bytes, port: int = 8000) -> Connection:
+        client, server = socket.socketpair()
+        connection = Connection(Config(), server, ("127.0.0.1", 1), ("127.0.0.1", port), ServerSettings())
+        self._pairs.append((client, connection))
+        client.sendall(request)
+        assert connection.receive()
+        return connection
+
+    def asks(self, token: str = "t", **options: Any) -> int | None:
+        request = (
+            f"POST /v1/models/iris/predict HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n{{}}"
+        )
+        return self.shedding.refusal(self.sent(request.encode()), **options)
+
+    def turn(self, seconds: float) -> None:
+        self.shedding.begin_turn()
+        self.now += seconds
+        self.shedding.end_turn()
+
+    def close(self) -> None:
+        for client, connection in self._pairs:
+            client.close()
+            connection.sock.close()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    made = Worker(monkeypatch)
+    yield made
+    made.close()
+
+
+def test_in_calm_times_nobody_is_turned_away(worker: Worker) -> None:
+    assert worker.asks() is None
+    assert worker.asks(in_hand=MOST - 1) is None
+
+
+def test_what_threads_can_hold_is_bounded_tightly_once_it_does_not_suffice(worker: Worker) -> None:
+    assert worker.asks(in_hand=MOST) is not None
+    worker.shedding.begin_turn()
+    assert worker.asks(in_hand=LEAST_IN_HAND) is not None
+    assert worker.asks(in_hand=LEAST_IN_HAND - 1) is None
+
+
+def test_turns_that_are_long_for_long_mean_overload_and_one_long_turn_does_not(worker: Worker) -> None:
+    worker.turn(0.5)
+    assert not worker.shedding.overload.is_strict
+    worker.turn(0.01)
+    worker.turn(0.06)
+    assert not worker.shedding.overload.is_strict
+    worker.turn(0.06)
+    assert worker.shedding.overload.is_strict
+
+
+def test_under_overload_the_loop_comes_round_soon(worker: Worker) -> None:
+    worker.shedding.overload.has_no_room()
+    worker.shedding.begin_turn()
+    assert worker.asks() is None
+    worker.now += shedding.STRICT_TURN_SECONDS
+    assert worker.asks() is not None
+
+
+def test_under_overload_who_had_less_finds_room_where_who_had_more_does_not(worker: Worker) -> None:
+    worker.shedding.overload.has_no_room()
+    worker.shedding.begin_turn()
+    for _ in range(50):
+        assert worker.asks("flood") is None
+    worker.now += 1.5 * shedding.STRICT_TURN_SECONDS
+    assert worker.asks("flood") is not None
+    assert worker.asks("modest") is None
+    worker.shedding.begin_turn()
+    assert worker.asks("flood", in_hand=LEAST_IN_HAND) is not None
+    assert worker.asks("modest", in_hand=LEAST_IN_HAND) is None
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "port"),
+    [
+        (b"GET /v2/health/ready HTTP/1.1\r\nHost: a\r\n\r\n", 8000),
+        (b"HEAD /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n", 8000),
+        (b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", METRICS_PORT),
+    ],
+)
+def test_probes_and_scrapes_are_never_turned_away(worker: Worker, request_bytes: bytes, port: int) -> None:
+    worker.shedding.overload.has_no_room()
+    worker.now += 1.0
+    probe = worker.sent(request_bytes, port)
+    assert worker.shedding.is_probe(probe)
+    assert worker.shedding.refusal(probe, 10 * MOST) is None
+
+
+def test_a_request_that_is_not_plain_is_left_to_the_parser(worker: Worker) -> None:
+    worker.shedding.overload.has_no_room()
+    worker.now += 1.0
+    for request in (
+        b"POST /x HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /x HTTP/1.1\r\nContent-Length : 2\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ):
+        assert worker.shedding.refusal(worker.sent(request)) is None
+
+
+def test_what_is_turned_away_counts_for_the_time_to_come_back(worker: Worker) -> None:
+    worker.shedding.overload.drain.served = 10
+    worker.shedding.overload.has_no_room()
+    worker.now += 0.5
+    for _ in range(49):
+        worker.asks()
+    assert worker.asks() == 5
+
+
+def test_a_refused_request_is_dropped_and_the_next_one_is_there(worker: Worker) -> None:
+    connection = worker.sent(b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}GET /b HTTP/1.1\r\n\r\n")
+    connection.skip()
+    assert connection.is_complete
+    assert connection.head.startswith(b"GET /b ")
+    connection.skip()
+    assert connection.is_idle
+
+
+def test_the_short_refusal_is_a_problem_with_a_time_to_come_back() -> None:
+    head, _, body = overloaded_answer("a" * 32, 7, under_v2=True).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "HTTP/1.1 503 SERVICE UNAVAILABLE"
+    assert {"Retry-After: 7", "X-Request-Id: " + "a" * 32, f"Content-Length: {len(body)}"} <= set(lines)
+    assert b'"request_id":"' + b"a" * 32 in body
+    assert b'"error":' in body

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from weakref import finalize
 
 Identity = tuple[int, int]
 """The inodes of data and lock; -1 where there is none."""
@@ -34,6 +35,18 @@ def lock_of(data: Path) -> Path:
 def identity(data: Path) -> Identity:
     """Which files are at ``data`` and its lock right now."""
     return _inode(data), _inode(lock_of(data))
+
+
+class Pinned:
+    """Which files were at ``data`` and its lock when this was made.
+
+    While it lives no other file gets their inodes, which file systems hand out again at once.
+    """
+
+    def __init__(self, data: Path) -> None:
+        descriptors = [os.open(path, os.O_PATH | os.O_CLOEXEC) for path in (data, lock_of(data))]
+        self.identity: Identity = (os.fstat(descriptors[0]).st_ino, os.fstat(descriptors[1]).st_ino)
+        self.release = finalize(self, _close, descriptors)
 
 
 def is_damaged(data: Path) -> bool:
@@ -110,3 +123,8 @@ def _inode(path: Path) -> int:
         return path.stat().st_ino
     except OSError:
         return -1
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

@@ -47,7 +47,7 @@ class Opened:
                 except DAMAGE:
                     files.discard(path)
                     self._open(path, size_bytes)
-                self.identity = files.identity(path)
+                self.pinned = files.Pinned(path)
         except (lmdb.Error, OSError) as error:
             raise StorageUnavailable(f"the shared state cannot be opened ({type(error).__name__})") from error
         self.damaged = False
@@ -57,7 +57,7 @@ class Opened:
 
     def is_whole(self, path: Path) -> bool:
         """Whether the files are still those at ``path``, and nothing says that they are damaged."""
-        if self.damaged or self.identity != files.identity(path):
+        if self.damaged or self.pinned.identity != files.identity(path):
             return False
         return not (self._has_known_headers and files.is_damaged(path))
 

@@ -9,7 +9,6 @@ worker blocks nobody. Nothing here outlives a start of the server: what must is 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
@@ -25,9 +24,6 @@ from .opened import DAMAGE, TABLES, Opened, Table
 COUNTERS_FILE = "state.mdb"
 STANDING_FILE = "standing.mdb"
 
-_LET_GO_PAUSE_SECONDS = 0.005
-_LET_GO_TRIES = 200
-
 
 class SharedState:
     """The shared file at ``path``, opened on first use in each process; use ``shared_state`` to get the one.
@@ -42,7 +38,7 @@ class SharedState:
         self._lock = Lock()
         self._opened: Opened | None = None
         self._lost = False
-        self._gone = files.NOWHERE
+        self._gone: files.Pinned | None = None
 
     def reading(self, table: Table) -> Transaction:
         """A read transaction on ``table``; raises StorageUnavailable when the file cannot be opened or read."""
@@ -79,8 +75,8 @@ class SharedState:
     def mend(self) -> bool:
         """Open the file anew if it was deleted, replaced or damaged since; True when so, and callers fill it again.
 
-        Waits for the transactions of other threads on the lost file, as LMDB opens a path once in a process. Raises
-        StorageUnavailable when they do not end within a second, or no file can be made; the next call tries again.
+        Transactions of other threads end on the lost file. Raises StorageUnavailable when no file can be made; the next
+        call tries again.
         """
         opened = self._opened
         if not self._lost and (opened is None or opened.is_whole(self._path)):
@@ -90,9 +86,9 @@ class SharedState:
             if not self._lost:
                 self._lost = True
                 if self._opened is not None:
-                    self._gone = self._opened.identity
+                    self._gone = self._opened.pinned
                 self._opened = None
-        self._open_when_let_go()
+        self._current()
         self._lost = False
         return True
 
@@ -108,6 +104,7 @@ class SharedState:
             opened, self._opened = self._opened, None
             if opened is not None:
                 opened.environment.close()
+                opened.pinned.release()
 
     def _current(self) -> Opened:
         opened = self._opened
@@ -115,22 +112,10 @@ class SharedState:
             return opened
         with self._lock:
             if self._opened is None:
-                self._opened = Opened(self._path, self._size_bytes, self._gone)
-                self._gone = files.NOWHERE
+                gone = files.NOWHERE if self._gone is None else self._gone.identity
+                self._opened = Opened(self._path, self._size_bytes, gone)
+                self._gone = None
             return self._opened
-
-    def _open_when_let_go(self) -> None:
-        """Open the file once no thread holds the lost one any more: its last user closes that."""
-        for _ in range(_LET_GO_TRIES):
-            try:
-                self._current()
-            except StorageUnavailable as error:
-                if type(error.__cause__) is not lmdb.Error:  # what a path that is open already raises
-                    raise
-            else:
-                return
-            time.sleep(_LET_GO_PAUSE_SECONDS)
-        self._current()
 
 
 class Transaction:

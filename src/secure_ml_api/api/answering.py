@@ -11,6 +11,7 @@ from ..inference.call import Call, Visit
 from ..inference.services import Services
 from ..inference.spine import predict
 from ..quota.headers import ratelimit_headers
+from ..telemetry.client_certificates import ClientCertificate
 from ..telemetry.logs import log_access
 from ..wire.question import Answer
 from .problems import http_answer, refusal_answer
@@ -82,8 +83,13 @@ def observe(
     route: str,
     status: int,
     seconds: float,
+    at: float,
+    certificate: ClientCertificate | None,
 ) -> None:
-    """Count and log one answered request; ``route`` is the template of its rule, never what the caller wrote."""
+    """Count and log one request that was answered ``at`` this second of the wall clock.
+
+    ``route`` is the template of its rule, never what the caller wrote. May be called some time after the answer.
+    """
     services.metrics.request_answered(route, method, status, seconds)
     log_access(
         request_id=request_id,
@@ -94,6 +100,8 @@ def observe(
         seconds=seconds,
         address=address,
         client_id=visit.principal.client_id if visit is not None and visit.is_authenticated else None,
+        at=at,
+        certificate=certificate,
     )
 
 

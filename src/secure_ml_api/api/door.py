@@ -14,6 +14,7 @@ from ..inference.call import Call, Visit
 from ..inference.deadline import Deadline
 from ..inference.services import Services
 from ..quota.headers import ratelimit_headers
+from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..wire.question import Answer, Dialect
 from .addresses import Addresses
@@ -91,6 +92,8 @@ class Door:
             route=route_template(request.url_rule.rule) if request.url_rule else "unmatched",
             status=response.status_code,
             seconds=time.perf_counter() - g.started_at,
+            at=time.time(),
+            certificate=current_client_certificate.get(),
         )
         return response
 

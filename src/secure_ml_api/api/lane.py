@@ -18,6 +18,7 @@ from ..errors import BodyTooLarge, MalformedBody, Refusal
 from ..inference.call import Call
 from ..inference.deadline import Deadline
 from ..inference.services import Services
+from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..tensors import Signature
 from ..wire.oip import OIP
@@ -36,6 +37,11 @@ _OF_ONE_BYTE = frozenset({"BOOL", "INT8", "UINT8", "BYTES"})
 NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 ARRIVED_AT = "secure_ml_api.arrived_at"
 """In a WSGI environment: the monotonic second in which the request's first byte came, where the server tells it."""
+AFTERWARDS = "secure_ml_api.afterwards"
+"""In a WSGI environment: takes a function that the server calls once it has sent the answers that it is at.
+
+Counting and logging one request after another, in one go, costs a third of what it costs between two requests.
+"""
 
 _ROUTES = tuple(
     (
@@ -114,7 +120,8 @@ class FastLane:
             answer = answer_call(call, services, oip=route.oip)
             headers = headers_of(answer, call)
             headers.append(("Content-Length", str(len(answer.body))))
-            observe(
+            seen = partial(
+                observe,
                 services,
                 visit=call,
                 request_id=call.request_id,
@@ -124,9 +131,12 @@ class FastLane:
                 route=route.template,
                 status=answer.status,
                 seconds=time.perf_counter() - started_at,
+                at=time.time(),
+                certificate=current_client_certificate.get(),
             )
         finally:
             services.metrics.in_flight_changed(-1)
+        environ.get(AFTERWARDS, _now)(seen)
         start_response(_STATUS_LINES[answer.status], headers)
         return [answer.body]
 
@@ -165,6 +175,10 @@ def _least_row_bytes(signature: Signature) -> int:
     A byte alone may be a value of the shortest types, an empty text, or a missing number in CSV.
     """
     return sum(1 if column.datatype in _OF_ONE_BYTE or column.allow_missing else 2 for column in signature.columns)
+
+
+def _now(task: Callable[[], None]) -> None:
+    task()
 
 
 def _read(stream: Any, length: int, limit_bytes: int) -> bytes:

@@ -13,6 +13,8 @@ import selectors
 import signal
 import socket
 import time
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -36,12 +38,21 @@ class InPlace(GuardedThreads):
         self.is_deposed = False
         """Whether the main thread, if it ever comes back, has nothing to do any more."""
         self._constants: Environ
+        self._afterwards: deque[Callable[[], None]] = deque()
 
     def run(self) -> None:
         self._takes = _nothing if os.environ.get("SCRIPT_NAME") else self.app.in_place_rule()
-        self._constants = worker_constants(self.cfg)
+        self._constants = {**worker_constants(self.cfg), "secure_ml_api.afterwards": self._afterwards.append}
         Deputy(self).start()
         super().run()
+
+    def _turn(self) -> None:
+        super()._turn()
+        while self._afterwards:
+            try:
+                self._afterwards.popleft()()
+            except Exception:
+                logger.exception("what an answer left to do failed")
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> PlainConnection:
         return PlainConnection(self.cfg, sock, client, server, self._limits, room=self._room, constants=self._constants)

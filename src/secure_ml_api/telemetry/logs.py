@@ -10,6 +10,7 @@ import io
 import logging
 import sys
 import threading
+import time
 import traceback
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from ..settings import TelemetrySettings
-from .client_certificates import current_client_certificate
+from .client_certificates import ClientCertificate
 from .lines import encode, write_encoded, write_line
 from .request_ids import current_request_id
 
@@ -81,22 +82,23 @@ def log_access(
     seconds: float,
     address: str | None,
     client_id: str | None = None,
+    at: float | None = None,
+    certificate: ClientCertificate | None = None,
 ) -> None:
-    """One line for one answered request, when the settings ask for it; ``path`` is without its query.
+    """One line for a request answered ``at`` (or now), when the settings ask for it; ``path`` is without its query.
 
     ``request_id`` is one that ``request_id_from`` accepts or makes. It costs a few microseconds: it does not pass
     through ``logging``, and what is the same in the lines of many requests is encoded once.
     """
     if not _access_enabled:
         return
-    at = datetime.now(UTC).isoformat(timespec="microseconds")[:-6]
+    when = datetime.fromtimestamp(time.time() if at is None else at, UTC).isoformat(timespec="microseconds")[:-6]
     # A caller's own id may have the dots of a token, and then has to pass the net for credentials.
     its_id = f'"request_id":"{request_id}"' if "." not in request_id else _members(request_id=request_id)
     told = _told_of_many(method[:16], path[:_MAX_PATH_CHARACTERS], route, status, address, client_id)
-    certificate = current_client_certificate.get()
     if certificate is not None:
         told += "," + _members(client_certificate=certificate.subject)
-    write_encoded(f'{{"time":"{at}Z",{_ACCESS},{its_id},"seconds":{seconds:.6f},{told}}}\n'.encode())
+    write_encoded(f'{{"time":"{when}Z",{_ACCESS},{its_id},"seconds":{seconds:.6f},{told}}}\n'.encode())
 
 
 @lru_cache(maxsize=1024)

@@ -122,9 +122,9 @@ def prepare_home(settings: Settings) -> None:
         store.publish(manifest_of(files, name=name, runtime=runtime, signature=SIGNATURE, parity=None), files)
 
 
-def for_ever(model: str) -> dict[str, list[float]]:
-    """A request that ``model`` does not come to the end of."""
-    return {"features": [_FOR_EVER if model.endswith("looper") else 3600.0]}
+def for_ever(model: str) -> tuple[float]:
+    """A row that ``model`` does not come to the end of."""
+    return (_FOR_EVER if model.endswith("looper") else 3600.0,)
 
 
 def main() -> None:

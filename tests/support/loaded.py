@@ -14,6 +14,7 @@ from support.open_loop import OpenLoop, Outcome, post
 from support.server import Reply, RunningServer
 
 HANGING = (sys.executable, "-m", "support.hanging")
+QUIETLY = {"SECURE_ML_API_TELEMETRY__ACCESS_LOG": "false"}
 LOAD = "open loop, {rate} requests a second for {seconds} s, half to a quick model and half to one of 5 ms"
 
 

@@ -189,8 +189,9 @@ class RunningServer:
         return self._log.read_text("utf-8")
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """Every line of stderr so far, each of which must be a JSON object."""
-        lines = [json.loads(line) for line in self.log_text().splitlines()]
+        """Every line of stderr that is whole so far, each of which must be a JSON object."""
+        whole = self.log_text().rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
         assert all(isinstance(line, dict) for line in lines)
         return lines
 

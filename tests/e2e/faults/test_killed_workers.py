@@ -14,7 +14,7 @@ from threading import Event, Thread
 import pytest
 
 from support.fault_table import Figures
-from support.loaded import HANGING, LOAD, Loaded, in_words, owners
+from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words, owners
 from support.open_loop import Outcome
 from support.server import Reply, RunningServer, reply_of, wait_until
 
@@ -121,7 +121,9 @@ def kill_one(running: RunningServer) -> float:
 
 @pytest.fixture(scope="module")
 def server(worker_class: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    with RunningServer(tmp_path_factory.mktemp("killed") / "home", "--workers", "2", command=HANGING) as running:
+    with RunningServer(
+        tmp_path_factory.mktemp("killed") / "home", "--workers", "2", command=HANGING, environ=QUIETLY
+    ) as running:
         yield Loaded(running)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from support.fault_table import Figures
-from support.loaded import HANGING, LOAD, Loaded, in_words
+from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
 from support.packages import publish, store_in
 from support.server import RunningServer
 
@@ -48,7 +48,7 @@ def test_a_version_whose_files_were_changed_is_refused_and_the_one_before_serves
     tmp_path: Path, figures: Figures, full: bool
 ) -> None:
     home, times = tmp_path / "home", 5 if full else 1
-    with RunningServer(home, "--workers", "2", command=HANGING) as running:
+    with RunningServer(home, "--workers", "2", command=HANGING, environ=QUIETLY) as running:
         server, store = Loaded(running), store_in(home)
         for name in FAULTS:
             publish(store, name=name, version="1", weights=(1.0, 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from support.fault_table import Figures
-from support.loaded import HANGING, LOAD, Loaded, in_words
+from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
 from support.server import RunningServer
 
 RATE = 100
@@ -16,7 +16,7 @@ def test_reloading_under_load_loses_no_request_and_bad_settings_change_nothing(
     tmp_path: Path, worker_class: str, figures: Figures, full: bool
 ) -> None:
     times, home = (20 if full else 2), tmp_path / "home"
-    with RunningServer(home, "--workers", "2", command=HANGING) as running:
+    with RunningServer(home, "--workers", "2", command=HANGING, environ=QUIETLY) as running:
         server = Loaded(running)
         first = running.worker_pids()
         with server.load_meanwhile(RATE) as load:

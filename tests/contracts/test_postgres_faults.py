@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,13 +14,14 @@ from secure_ml_api.database.migrate import migrate
 from secure_ml_api.database.tables import record_change
 from secure_ml_api.errors import StorageUnavailable
 from support.postgres_server import PostgresServer
+from support.server import wait_until
 
 
 @pytest.fixture
 def database(postgres: PostgresServer) -> Iterator[Database]:
     url = postgres.new_database()
     migrate(url)
-    database = Database(url, 0.2)
+    database = Database(url, 0.2, pause_seconds=0.0)
     with database.transaction() as connection:
         record_change(connection, "client", "a")
     yield database
@@ -83,3 +86,32 @@ def test_lock_that_another_holds_is_storage_unavailable(postgres: PostgresServer
             write(database)
     other.close()
     write(database)
+
+
+def test_frozen_server_holds_a_few_callers_and_nobody_after_a_second(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    migrate(url)
+    database = Database(url, 1.0)
+    assert read(database) == 0
+    postgres.freeze()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            held = pool.submit(read, database)
+            wait_until(lambda: refused_at_once(database), what="the frozen server to be noticed")
+            assert not held.done()  # its own time-out comes later
+            assert refused_at_once(database)
+            postgres.thaw()
+            assert held.result(30) == 0
+    finally:
+        postgres.thaw()
+    wait_until(lambda: not refused_at_once(database), what="the server to be asked again")
+    database.close()
+
+
+def refused_at_once(database: Database) -> bool:
+    begun = time.monotonic()
+    try:
+        read(database)
+    except StorageUnavailable:
+        return time.monotonic() - begun < 0.1
+    return False

@@ -20,7 +20,7 @@ _CHUNK = 1000
 @contextmanager
 def snapshot(database: Database) -> Iterator[Connection]:
     """A connection whose every look sees the trail as it is now; raises StorageUnavailable."""
-    with database.session() as connection:
+    with database.long_session() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
         yield connection

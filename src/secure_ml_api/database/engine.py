@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from ..errors import OperatorError, StorageUnavailable
+from .breaker import PAUSE_SECONDS, Breaker
 
 # A statement on PostgreSQL may take this many times longer than the time to wait for a lock.
 _STATEMENT_TIMEOUTS = 5
@@ -23,13 +24,16 @@ _STATEMENT_TIMEOUTS = 5
 class Database:
     """The database at ``url``; nothing is opened before the first use, and each process opens its own.
 
-    ``timeout_seconds`` bounds the wait for a connection and for a lock.
+    ``timeout_seconds`` bounds the wait for a connection and for a lock; ``pause_seconds`` is the time between two tries
+    while the database is away, in which nobody else waits for it.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 2.0) -> None:
+    def __init__(self, url: str, timeout_seconds: float = 2.0, pause_seconds: float = PAUSE_SECONDS) -> None:
         self.url = parse_url(url)
         self._timeout_seconds = timeout_seconds
         self._lock = Lock()
+        # Apart, as a database that is locked, read-only or full can be read.
+        self._reading, self._writing = Breaker(pause_seconds=pause_seconds), Breaker(pause_seconds=pause_seconds)
         self._engines: tuple[int, Engine, Engine] | None = None
 
     @property
@@ -39,6 +43,12 @@ class Database:
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection to read with; raises StorageUnavailable when the database does not answer."""
+        with self._reading.watch(), _translated(), self._engine(writing=False).connect() as connection:
+            yield connection
+
+    @contextmanager
+    def long_session(self) -> Iterator[Connection]:
+        """As ``session``, for work that takes so long that nobody shall take the database for stuck meanwhile."""
         with _translated(), self._engine(writing=False).connect() as connection:
             yield connection
 
@@ -49,7 +59,7 @@ class Database:
         On SQLite it holds the only write lock from its start, so what it reads cannot change under it. Raises
         StorageUnavailable when the database does not answer or cannot be written; IntegrityError passes.
         """
-        with _translated(), self._engine(writing=True).begin() as connection:
+        with self._writing.watch(), _translated(), self._engine(writing=True).begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(path: Path) -> Database:
-    return Database(f"sqlite:///{path}", 0.05)
+    return Database(f"sqlite:///{path}", 0.05, pause_seconds=0.0)
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:p@h/n", "postgres://u:p@h/n", "postgresql+psycopg://u:p@h/n"])

@@ -125,6 +125,9 @@ class TokensSettings(_Section):
     """Clock difference that ``exp``, ``nbf`` and ``iat`` are forgiven."""
     algorithm: Literal["EdDSA", "ES256", "RS256"] = "EdDSA"
     """Algorithm of the next signing key; keys that exist keep theirs."""
+    bind_to_certificates: bool = False
+    """Whether a token that is asked for over a connection with a client certificate is good with that certificate only
+    (RFC 8705). Such a token's signature is checked with every request. Needs ``server.tls_client_certificates``."""
     hashing_concurrency: Count = 2
     """Argon2 computations at once per worker; each takes 46 MiB and some 40 ms of one CPU."""
     outside_issuers: tuple[OutsideIssuer, ...] = ()
@@ -239,6 +242,12 @@ class Settings(_Section):
             raise ValueError(
                 "state.url: memory:// counts each worker apart; set server.workers to 1, or leave state.url empty"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_are_bound_to_something(self) -> Self:
+        if self.tokens.bind_to_certificates and self.server.tls_client_certificates == "none":
+            raise ValueError("tokens.bind_to_certificates: server.tls_client_certificates has to ask for certificates")
         return self
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from secure_ml_api.cli.doctor import _without_password
+from support.certificates import Authority
 from support.needs import free_port
 from support.server import RunningServer
 
@@ -47,6 +48,16 @@ def test_lines_for_people_carry_words(home: Path) -> None:
     lines = verdict.finished.stdout.splitlines()
     assert len(lines) > 10
     assert all(line.startswith("✓ ok ") for line in lines)
+
+
+@pytest.mark.parametrize(("days", "is_well"), [(60, True), (13, False), (-1, False)])
+def test_certificate_is_found_fault_with_while_there_is_time_to_renew_it(
+    home: Path, tmp_path: Path, days: float, is_well: bool
+) -> None:
+    signed = Authority(tmp_path / "ca").server(days=days)
+    verdict = Verdict(home, "--json", TLS_CERTIFICATE=str(signed.certificate), TLS_KEY=str(signed.key))
+    assert list(verdict.wrong) == ([] if is_well else ["certificate"])
+    assert f"ends at {signed.ends_at:%Y-%m-%dT%H:%M:%SZ}" in verdict.finished.stdout
 
 
 def open_home(home: Path) -> None:

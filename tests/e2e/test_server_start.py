@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.certificates import Authority
 from support.needs import free_port
 from support.server import SERVE, STAND_IN, RunningServer, wait_until
 
@@ -61,6 +62,21 @@ def test_one_port_for_both_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_worker_class_is_refused_by_name(tmp_path: Path) -> None:
     assert "server.worker_class" in refused(tmp_path / "home", "--worker-class", "sync")
+
+
+def test_certificate_that_does_not_serve_is_refused_before_anything_is_prepared(tmp_path: Path) -> None:
+    signed = Authority(tmp_path / "ca").server()
+    signed.key.chmod(0o644)
+    said = refused(tmp_path / "home", "--certfile", str(signed.certificate), "--keyfile", str(signed.key))
+    assert "server.tls_key" in said
+    assert "chmod 600" in said
+    assert not (tmp_path / "home" / "keys").exists()
+
+
+def test_tls_is_refused_where_it_is_not_spoken(tmp_path: Path) -> None:
+    signed = Authority(tmp_path / "ca").server()
+    options = ("--certfile", str(signed.certificate), "--keyfile", str(signed.key), "--worker-class", "granian")
+    assert "granian speaks no TLS" in refused(tmp_path / "home", *options)
 
 
 def test_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:

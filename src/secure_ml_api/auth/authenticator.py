@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import OperatorError, StorageUnavailable, TokenRefused
+from ..telemetry.client_certificates import current_client_certificate
 from .claims import Claims
 from .compact import bearer_token, read_unverified
 from .jwt_extended import Adapter
@@ -48,7 +49,7 @@ class Authenticator:
         self._verified = VerifiedTokens(trust.verifying_key, now=now)
         self._pruned_at = now()
         self._complaints: dict[str, str] = {}
-        adapter.consult(self.standing)
+        adapter.consult(self.holder)
 
     def authenticate(self, authorization: str | None, ask_first: Callable[[], object] = lambda: None) -> Principal:
         """The principal of a request; raises TokenMissing, TokenRefused, or StorageUnavailable when none can tell.
@@ -59,7 +60,7 @@ class Authenticator:
         verified = self._verified.find(token)
         if verified is None:
             ask_first()
-            return self.standing(self.verify(token))
+            return self.holder(self.verify(token))
         # Nothing was revoked, disabled or changed anywhere on the machine while the version is the same.
         version = self._book.version
         known: tuple[object, Principal] | None = verified.noted
@@ -75,8 +76,17 @@ class Authenticator:
         said = read_unverified(token)
         key = self._trust.verifying_key(said.issuer, said.kid)
         claims = self._adapter.verify(token)
-        self._verified.keep(token, said.kid, claims, key)
+        if claims.bound_to is None:  # others have to be proved anew with every request
+            self._verified.keep(token, said.kid, claims, key)
         return claims
+
+    def holder(self, claims: Claims) -> Principal:
+        """``standing``, for whom the current connection proves to hold what the token is bound to."""
+        if claims.bound_to is not None:
+            certificate = current_client_certificate.get()
+            if certificate is None or certificate.thumbprint != claims.bound_to:
+                raise TokenRefused("certificate")
+        return self.standing(claims)
 
     def standing(self, claims: Claims) -> Principal:
         """The principal as it stands this instant: not revoked, enabled, with the scopes that it holds now.

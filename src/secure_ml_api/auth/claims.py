@@ -11,6 +11,9 @@ from ..errors import TokenRefused
 _TEXT_CLAIMS = ("iss", "sub", "client_id", "jti")
 _TEXT_LIMIT = 512
 
+CERTIFICATE_MEMBER = "x5t#S256"
+"""Of the claim ``cnf``: the SHA-256 thumbprint of a certificate (RFC 8705 section 3.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:
@@ -29,7 +32,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says; times are seconds since the epoch."""
+    """What a verified token says; times are seconds since the epoch.
+
+    ``bound_to`` is the thumbprint of the client certificate without which the token is worth nothing (RFC 8705).
+    """
 
     issuer: str
     audience: str
@@ -39,6 +45,7 @@ class Claims:
     issued_at: int
     expires_at: int
     scopes: frozenset[str]
+    bound_to: str | None = None
 
 
 def check_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> Claims:
@@ -64,6 +71,7 @@ def check_claims(claims: Mapping[str, Any], expected: Expected, now: float) -> C
         issued_at=int(issued),
         expires_at=int(expires),
         scopes=scopes,
+        bound_to=_bound_to(claims),
     )
 
 
@@ -88,6 +96,19 @@ def _check_audience(audience: object, expected: Expected) -> None:
     elif audience == expected.audience:
         return
     raise TokenRefused("audience" if audience else "claim_aud")
+
+
+def _bound_to(claims: Mapping[str, Any]) -> str | None:
+    """What the client must prove to hold (RFC 7800); anything but one certificate cannot be proved here."""
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    if not isinstance(confirmation, Mapping) or confirmation.keys() != {CERTIFICATE_MEMBER}:
+        raise TokenRefused("confirmation")
+    thumbprint = confirmation[CERTIFICATE_MEMBER]
+    if not isinstance(thumbprint, str):
+        raise TokenRefused("confirmation")
+    return thumbprint
 
 
 def _scopes(value: object) -> frozenset[str]:

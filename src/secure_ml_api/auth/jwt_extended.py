@@ -64,7 +64,7 @@ class Adapter:
         """Let views under ``@jwt_required()`` ask ``stands``, which raises TokenRefused or returns the principal."""
         self._stands = stands
 
-    def issue(self, claims: Mapping[str, str]) -> str:
+    def issue(self, claims: Mapping[str, Any]) -> str:
         """A signed access token with ``claims`` (``sub``, ``client_id``, ``scope`` …); the rest comes from settings."""
         with self._app.app_context():
             extra = {name: value for name, value in claims.items() if name != "sub"}

@@ -15,8 +15,11 @@ JWKS_PATH = "/.well-known/jwks.json"
 _CLIENT_AUTHENTICATION = ["client_secret_basic", "client_secret_post"]
 
 
-def server_metadata(issuer: str, base_url: str) -> dict[str, Any]:
-    """The document for a server that callers reach at ``base_url``, without a slash at its end."""
+def server_metadata(issuer: str, base_url: str, *, binds: bool) -> dict[str, Any]:
+    """The document for a server that callers reach at ``base_url``, without a slash at its end.
+
+    ``binds`` says whether tokens are bound to client certificates (RFC 8705 section 3.3).
+    """
     base = base_url.rstrip("/")
     return {
         "issuer": issuer,
@@ -32,4 +35,5 @@ def server_metadata(issuer: str, base_url: str) -> dict[str, Any]:
         # "predict:NAME" stands for one scope per model, which this public document does not list.
         "scopes_supported": list(SCOPES),
         "access_token_signing_alg_values_supported": list(ALGORITHMS),
+        **({"tls_client_certificate_bound_access_tokens": True} if binds else {}),
     }

@@ -13,9 +13,10 @@ from typing import Any
 from ..audit.trail import AuditTrail
 from ..errors import TokenRefused
 from ..settings import TokensSettings
+from ..telemetry.client_certificates import current_client_certificate
 from .audited_call import AuditedCall
 from .authenticator import Authenticator
-from .claims import Claims
+from .claims import CERTIFICATE_MEMBER, Claims
 from .client_authentication import read_credentials, read_form
 from .clients import Clients
 from .jwt_extended import Adapter
@@ -69,9 +70,8 @@ class OAuth:
                 raise OAuthError("unsupported_grant_type", "the only grant is client_credentials")
             scope = " ".join(sorted(_granted(client.scopes, parameters.get("scope"))))
             token_id = str(uuid.uuid4())
-            token = self._adapter.issue(
-                {"sub": client.client_id, "client_id": client.client_id, "scope": scope, "jti": token_id}
-            )
+            claims = {"sub": client.client_id, "client_id": client.client_id, "scope": scope, "jti": token_id}
+            token = self._adapter.issue({**claims, **self._binding()})
             line.details.update(token_id=token_id, scope=scope)
         lifetime = self._settings.lifetime_seconds
         return {"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scope}
@@ -118,11 +118,18 @@ class OAuth:
 
     def metadata(self, base_url: str) -> dict[str, Any]:
         """The document of RFC 8414 for a server that callers reach at ``base_url``."""
-        return server_metadata(self._settings.issuer, base_url)
+        return server_metadata(self._settings.issuer, base_url, binds=self._settings.bind_to_certificates)
 
     def jwks(self) -> dict[str, Sequence[dict[str, str]]]:
         """The public keys that verify tokens, as a JWK Set."""
         return self._ring.jwks()
+
+    def _binding(self) -> dict[str, Any]:
+        """The claim that binds a token to the certificate that the client asks with, if settings want it to."""
+        certificate = current_client_certificate.get()
+        if certificate is None or not self._settings.bind_to_certificates:
+            return {}
+        return {"cnf": {CERTIFICATE_MEMBER: certificate.thumbprint}}
 
     def _authenticated(
         self, line: AuditedCall, parameters: Mapping[str, str], authorization: str | None
@@ -143,6 +150,7 @@ class OAuth:
 
     @staticmethod
     def _introspection(claims: Claims, principal: Principal) -> dict[str, Any]:
+        bound = {} if claims.bound_to is None else {"cnf": {CERTIFICATE_MEMBER: claims.bound_to}}
         return {
             "active": True,
             "scope": " ".join(sorted(principal.scopes)),
@@ -154,6 +162,7 @@ class OAuth:
             "aud": claims.audience,
             "iss": claims.issuer,
             "jti": claims.token_id,
+            **bound,
         }
 
     def _audited(self, event: str, address: str | None, request_id: str | None) -> AuditedCall:

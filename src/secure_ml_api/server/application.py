@@ -27,7 +27,7 @@ from .lock import lock_home
 from .metrics_door import MetricsDoor
 from .ports import check_ports
 from .program import Program, standard_program
-from .tls import TlsFiles
+from .tls import TlsFiles, check_certificate
 
 logger = logging.getLogger(__name__)
 
@@ -171,6 +171,7 @@ def serve(
     os.umask(0o077)
     lock_home(settings.home)
     gunicorn_settings(settings)
+    check_certificate(settings)
     check_ports(settings.server)
     bound_library_threads(settings.inference.threads_per_run)
     raise_descriptor_limit()

@@ -90,6 +90,13 @@ def secured(files: TlsFiles) -> Secured:
     return Secured(context, ends_at)
 
 
+def check_certificate(settings: Settings) -> None:
+    """Raises SettingsError when ``settings`` want TLS with files that do not serve."""
+    files = TlsFiles.of(settings)
+    if files is not None:
+        secured(files)
+
+
 def _check_key_mode(key: Path) -> None:
     try:
         mode = stat.S_IMODE(key.stat().st_mode)

@@ -13,7 +13,7 @@ import pytest
 
 # Servers are started and waited for in the first three; what is left at the end is short, so no process idles long.
 _ORDER = ("e2e", "contracts", "security", "integration", "unit")
-_WORKER_CLASS = re.compile(r"\[(?:.*-)?(inplace|gthread|granian)(?:-.*)?\]$", re.DOTALL)
+_SUITE = re.compile(r"\[(?:.*-)?(inplace|gthread|granian|flask|lane)(?:-.*)?\]$", re.DOTALL)
 
 
 def slow_folders_first(items: list[pytest.Item]) -> None:
@@ -24,10 +24,10 @@ def slow_folders_first(items: list[pytest.Item]) -> None:
 def group_of(node_id: str) -> str:
     """What is run by one process: a file, so that what a module shares is made once.
 
-    Suites over several classes of server workers start a server for each, so there the class makes another group.
+    Suites over several classes of server workers, or over both doors, start each of them anew: so each is a group.
     """
-    worker_class = _WORKER_CLASS.search(node_id)
-    return node_id.partition("::")[0] + (worker_class[1] if worker_class else "")
+    suite = _SUITE.search(node_id)
+    return node_id.partition("::")[0] + (suite[1] if suite else "")
 
 
 def scheduler(config: pytest.Config, log: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..inference.deadline import TIMEOUT
 from ..wire import envelopes
 from ..wire.oip_binary import HEADER
 from ..wire.question import ARROW, BINARY, CSV
@@ -33,7 +34,7 @@ def header_parameters(request: object) -> list[dict[str, Any]]:
     """The headers that say how to read such a request, and how long its caller waits."""
     if request not in _PREDICTING:
         return []
-    seconds = {"type": "number", "minimum": 0, "maximum": 999_999_999}
+    seconds = {"type": "string", "pattern": f"^({TIMEOUT.pattern})?$", "example": "0.5"}
     timeout = {"name": "Request-Timeout", "in": "header", "description": _TIMEOUT, "schema": seconds}
     if request is not envelopes.InferRequest:
         return [timeout]

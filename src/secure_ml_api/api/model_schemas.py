@@ -9,10 +9,13 @@ from pydantic import BaseModel, Field, create_model
 
 from ..models.model import Model
 from ..tensors import Signature
-from ..wire.envelopes import Strict
+from ..wire.envelopes import MOST_EXTRAS, Strict
 from ..wire.outputs import EXTRAS, has_extra
 from ..wire.row_reader import row_reader
 from .schemas import _Answer
+
+# Null where what the model computes is not finite.
+_NUMBER: Any = float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def row_schemas(model: Model, max_rows: int) -> RowSchemas:
     records: Any = Annotated[_list_of(reader.named_row), rows]
     many: dict[str, Any] = {"instances": (lists | records, ...)}
     if extras:
-        many["outputs"] = (_list_of(Literal[extras]), [])
+        many["outputs"] = (Annotated[_list_of(Literal[extras]), Field(max_length=MOST_EXTRAS)], [])
     # With a factory instead of a value: the schema then says optional, and shows no default.
     absent: Any = Field(default_factory=list)
     beside: dict[str, Any] = {extra: (_list_of(_extra_type(extra, signature)), absent) for extra in extras}
@@ -61,7 +64,7 @@ def _list_of(kind: Any) -> Any:
 
 def _prediction_type(signature: Signature) -> Any:
     if signature.task == "regression":
-        return float
+        return _NUMBER
     if signature.task == "anomaly":
         return Literal[-1, 1]
     if isinstance(signature.classes[0], int):
@@ -71,7 +74,7 @@ def _prediction_type(signature: Signature) -> Any:
 
 def _single_extras(signature: Signature) -> dict[str, Any]:
     if signature.task == "anomaly":
-        return {"is_anomaly": (bool, ...), "score": (float, ...)}
+        return {"is_anomaly": (bool, ...), "score": (_NUMBER, ...)}
     if signature.task == "regression":
         return {}
     extras: dict[str, Any] = {"label": (_extra_type("labels", signature), ...)}
@@ -84,7 +87,7 @@ def _extra_type(extra: str, signature: Signature) -> Any:
     size = len(signature.classes)
     return {
         "labels": Literal[signature.labels] if signature.labels else str,
-        "probabilities": Annotated[list[float], Field(min_length=size, max_length=size)],
+        "probabilities": Annotated[_list_of(_NUMBER), Field(min_length=size, max_length=size)],
         "is_anomaly": bool,
-        "scores": float,
+        "scores": _NUMBER,
     }[extra]

@@ -17,9 +17,15 @@ from .operations import FORM, OPERATIONS, Operation
 from .problems import PROBLEM_JSON, STATUSES, TITLES
 
 _REFERENCE = "#/components/schemas/{prefix}{{model}}"
+# Name → what it is, and an example; the operations' examples are of this model.
 _PARAMETERS = {
-    "name": "Name of the model.",
-    "version": "Version of the model, or an alias of one.",
+    "name": ("Name of the model.", "iris"),
+    "version": ("Version of the model, or an alias of one.", "1"),
+}
+# What may be done with a token that was just given.
+_TOKEN_LINKS = {
+    operation: {"operationId": operation, "requestBody": {"token": "$response.body#/access_token"}}
+    for operation in ("introspect", "revoke")
 }
 _SCOPES = {
     "models:read": "Read every model's metadata.",
@@ -70,7 +76,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
                 "name": name,
                 "in": "path",
                 "required": True,
-                "description": _PARAMETERS[name],
+                "description": _PARAMETERS[name][0],
+                "example": _PARAMETERS[name][1],
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"},
             }
             for name in parameters
@@ -138,6 +145,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
     ok: dict[str, Any] = {"description": "Done.", "content": contents}
     if operation.scopes:
         ok["headers"] = _QUOTA_HEADERS | answer_headers(operation.request)
+    if operation.id == "token":
+        ok["links"] = _TOKEN_LINKS
     answers: dict[str, Any] = {"200": ok}
     for status in sorted(operation.refusals):
         answers[str(status)] = _problem_response(operation, status)

@@ -131,13 +131,16 @@ class RepositoryEntry(_Answer):
 
 
 class OnePrediction(_Answer):
-    """One row's answer; ``label`` and ``probabilities`` for classes, ``is_anomaly`` and ``score`` for anomalies."""
+    """One row's answer; ``label`` and ``probabilities`` for classes, ``is_anomaly`` and ``score`` for anomalies.
+
+    A number is null where what the model computes is not finite, as it may be far outside what it was trained on.
+    """
 
     model: str
     version: str
-    prediction: int | float
+    prediction: int | float | None
     label: str | None = None
-    probabilities: list[float] | None = None
+    probabilities: list[float | None] | None = None
     is_anomaly: bool | None = None
     score: float | None = None
 
@@ -147,11 +150,11 @@ class ManyPredictions(_Answer):
 
     model: str
     version: str
-    predictions: list[int | float]
+    predictions: list[int | float | None]
     labels: list[str] | None = None
-    probabilities: list[list[float]] | None = None
+    probabilities: list[list[float | None]] | None = None
     is_anomaly: list[bool] | None = None
-    scores: list[float] | None = None
+    scores: list[float | None] | None = None
 
 
 class TensorFlowPredictions(_Answer):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ..errors import DeadlineExceeded, MalformedHeader
 
-_TIMEOUT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+TIMEOUT = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+"""How a Request-Timeout field is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Deadline:
         """
         if not timeout:
             return self
-        if _TIMEOUT.fullmatch(timeout) is None:
+        if TIMEOUT.fullmatch(timeout) is None:
             raise MalformedHeader("Request-Timeout is a number of seconds, such as 2 or 0.5")
         return Deadline(min(self.at, arrived_at + float(timeout)))
 

@@ -10,6 +10,7 @@ from ..errors import Misfit, SignatureMismatch
 from ..tensors import Datatype
 
 Extra = Literal["probabilities", "labels", "is_anomaly", "scores"]
+MOST_EXTRAS = 4
 MAX_RANK = 8
 E = TypeVar("E", bound=BaseModel)
 
@@ -31,7 +32,7 @@ class RowsRequest(Strict):
 
     features: list[Any] | dict[str, Any] | None = None
     instances: list[Any] | None = None
-    outputs: Annotated[list[Extra], Field(max_length=4)] = Field(default_factory=list)
+    outputs: Annotated[list[Extra], Field(max_length=MOST_EXTRAS)] = Field(default_factory=list)
 
 
 class TensorFlowRequest(Strict):

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from ..errors import Misfit, SignatureMismatch
 from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
+from .number_text import reach
 from .tensor_inputs import shortened
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -33,13 +34,24 @@ def feature_type(column: Column) -> Any:
         return Literal[column.choices]
     if column.is_text:
         return str
-    limits = Field(ge=column.minimum, le=column.maximum)
+    limits = Field(ge=column.minimum, le=column.maximum, json_schema_extra=_span(column))
     if column.datatype.startswith(("INT", "UINT")):
         span = np.iinfo(NUMPY_DTYPES[column.datatype])
         return Annotated[int, Field(ge=int(span.min), le=int(span.max)), limits]
     if column.datatype == "BOOL":
         return bool
     return Annotated[float, limits] | None if column.allow_missing else Annotated[float, limits]
+
+
+def _span(column: Column) -> dict[str, Any]:
+    """What a schema says of a datatype narrower than JSON's numbers; the reader itself rounds them and sees."""
+    if column.datatype not in {"FP16", "FP32"}:
+        return {}
+    low, high = reach(column.datatype)
+    return {
+        "minimum": low if column.minimum is None else max(low, column.minimum),
+        "maximum": high if column.maximum is None else min(high, column.maximum),
+    }
 
 
 class RowReader:

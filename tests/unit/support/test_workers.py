@@ -26,7 +26,7 @@ _TESTS = Path(__file__).parents[2]
         ("a/test_b.py::test_c[inplaces]", "a/test_b.py::test_c[gthreads]", True),
     ],
 )
-def test_a_file_is_run_by_one_process_and_so_is_each_class_of_server_workers(
+def test_a_file_is_run_by_one_process_and_so_is_each_suite_over_one_kind_of_server(
     first: str, second: str, together: bool
 ) -> None:
     assert (group_of(first) == group_of(second)) is together

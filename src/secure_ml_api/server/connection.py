@@ -24,6 +24,7 @@ from gunicorn.http.parser import RequestParser
 from ..settings import ServerSettings
 from ..telemetry.client_certificates import ClientCertificate
 from .gathering import Chunks, Room
+from .outgoing import Outgoing
 from .tls_socket import TlsSocket
 from .unreader import RECEIVE_BYTES, TimedUnreader
 
@@ -43,17 +44,14 @@ _EXPECTATION = re.compile(rb" HTTP/1\.1\r\n(?:.*\r\n)?expect:[ \t]*100-continue[
 _UNDER_V2 = re.compile(rb"[A-Z]+ /v2[/? ]")
 
 
-class Connection:
-    """A client's socket with what has been received and not yet been worked on; times are monotonic seconds.
-
-    ``unsent`` is what the client has yet to take of an answer, and ``closes`` whether that answer is the last.
-    """
+class Connection(Outgoing):
+    """A client's socket with what has been received and not yet been worked on; times are monotonic seconds."""
 
     def __init__(
         self, cfg: Any, sock: socket, client: Any, server: Any, limits: ServerSettings, *, room: Room | None = None
     ) -> None:
+        super().__init__(sock, room or Room(limits.body_limit_bytes))
         sock.setblocking(False)
-        self.sock = sock
         self.client = client
         self.server = server
         self.unreader = TimedUnreader(sock)
@@ -62,18 +60,13 @@ class Connection:
         self.deadline = inf
         self.arrived_at = self.handed_over_at = self.taken_up_at = inf
         self.was_told_to_continue = False
-        self.unsent = memoryview(b"")
-        self.closes = False
-        self.kept_bytes = 0
         self.is_cut_short = False
         self.client_certificate: ClientCertificate | None = None
         if isinstance(sock, TlsSocket):
             sock.when_established(self._established)
         self._limits = limits
-        self._room = room or Room(limits.body_limit_bytes)
         self._taken_bytes = 0
         self._chunks: Chunks | None = None
-        self._kept = bytearray()
         self._pending = bytearray()
         self._was_under_v2 = False
         self._head_bytes = -1
@@ -158,41 +151,13 @@ class Connection:
         self.sock.setblocking(False)
         self.release()
         self._turn = None
-        if self._kept:
-            self.unsent, self._kept = memoryview(self._kept), bytearray()
+        self.keep_for_later()
         self._begin_anew(self.unreader.take_buffered())
 
     def release(self) -> None:
         """Give back the room that the body took; to be called when it is not needed any more, as often as one likes."""
         self._room.give_back(self._taken_bytes)
         self._taken_bytes = 0
-
-    def write(self, data: bytes, patience_seconds: float) -> None:
-        """In a thread: send ``data``, and keep what the client does not take at once for ``unsent``.
-
-        Waits for the client only when there is no room to keep it. Raises OSError when the client has gone or takes
-        longer than ``patience_seconds``.
-        """
-        if not self._kept:
-            self.sock.setblocking(False)
-            with suppress(BlockingIOError):
-                data = data[self.sock.send(data) :]
-            if not data:
-                return
-        if self._room.take(len(data)):
-            self.kept_bytes += len(data)
-            self._kept += data
-            return
-        self.sock.settimeout(patience_seconds)
-        self.sock.sendall(bytes(self._kept) + data)
-        self.drop_answer()
-
-    def drop_answer(self) -> None:
-        """Forget what the client has not taken of an answer."""
-        self.unsent = memoryview(b"")
-        self._kept = bytearray()
-        self._room.give_back(self.kept_bytes)
-        self.kept_bytes = 0
 
     def may_answer(self) -> bool:
         """Whether the thread that asks is to answer the current request: while one works on it, the first that asks."""

@@ -10,7 +10,7 @@ IN_PARALLEL := -n $(WORKERS) --dist loadscope -p no:benchmark
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types lock loadtest compare bench faults sbom clean
+.PHONY: help setup run test check lint types lock loadtest compare bench faults fuzz sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -27,7 +27,7 @@ test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 
 check: $(VENV)/.ready-test            ## Everything that needs no server and takes under a minute
 	@$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest tests/unit -q
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests/unit -q $(IN_PARALLEL)
 
 lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
 	$(BIN)/ruff check .
@@ -50,8 +50,11 @@ bench: $(VENV)/.ready-test            ## Time each step of a request, beside the
 faults: $(VENV)/.ready-test            ## Measure the server under each fault and write docs/reliability.md
 	$(BIN)/python -m pytest tests/e2e/faults/$(FAULTS) --figures docs/reliability.md --timeout 900
 
+fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see tests/fuzz/README.md
+	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)
+
 lock:            ## Resolve the locks anew (needs uv)
-	for extra in serve train arrow redis granian postgres loadtest test; do \
+	for extra in serve train arrow redis granian postgres loadtest test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
 
@@ -65,7 +68,7 @@ sbom: $(VENV)/.ready-test            ## Write a software bill of materials (Cycl
 	  echo $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done
 
 clean:            ## Remove the environment and all that tests and runs left behind
-	rm -rf $(VENV) var reports .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Installed once per lock: every archive is checked against its hash, and nothing is built with an unpinned tool.
 $(VENV)/.ready-%: locks/%.txt pyproject.toml

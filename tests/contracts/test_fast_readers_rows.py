@@ -9,15 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secure_ml_api.errors import Refusal
 from secure_ml_api.tensors import Column, Datatype, Signature
-from secure_ml_api.wire.question import Payload
 from secure_ml_api.wire.quick_named import quick_named
 from secure_ml_api.wire.quick_rows import quick_row, quick_rows
-from secure_ml_api.wire.rows import decode_rows, question_of, read_rows
-from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, NUMBERS, bits, row_of, rows_of, soups, spoilt, verdict
+from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, NUMBERS, row_of, rows_of, soups, spoilt
+from support.judged_bodies import check_rows
 from support.number_readers import by_every_reader
-from support.signatures import ALL, IRIS, ONE, read_or_refused
+from support.signatures import ALL, IRIS, ONE
 from support.signatures import GAPS as GAPPED
 
 
@@ -35,25 +33,6 @@ SIGNATURES = (
     numbers("FP32", minimum=1e300),
     numbers("FP64", width=1, maximum=0.1),
 )
-MOST_ROWS = 4
-
-
-def generally(body: bytes, signature: Signature) -> object:
-    """What the general reader alone makes of ``body``."""
-    question = read_or_refused(lambda: question_of(signature, *read_rows(body, signature, MOST_ROWS)))
-    return verdict(question) if isinstance(question, Refusal) else (bits(question.inputs), question._replace(inputs={}))
-
-
-def served(body: bytes, signature: Signature) -> object:
-    """What callers get, whatever reads the numbers."""
-
-    def decoded() -> object:
-        question = read_or_refused(lambda: decode_rows(Payload(body), signature, MOST_ROWS))
-        if isinstance(question, Refusal):
-            return verdict(question)
-        return bits(question.inputs), question._replace(inputs={})
-
-    return by_every_reader(decoded)
 
 
 def envelopes(width: int, gaps: st.SearchStrategy[str] = GAPS) -> st.SearchStrategy[str]:
@@ -92,7 +71,7 @@ OTHER_VALUES = st.sampled_from(["null", "true", "[1]", "{}", '"1"', '{"a": 1}', 
 @given(st.data(), st.sampled_from(SIGNATURES))
 def test_any_named_rows_get_the_verdict_of_the_general_reader(data: st.DataObject, signature: Signature) -> None:
     body = data.draw(spoilt(named(signature)))
-    assert served(body, signature) == generally(body, signature)
+    check_rows(body, signature)
 
 
 @pytest.mark.parametrize("value", ["[1]", "[]", "[[1]]", "{}", "null", "true", '"1"', "1e400", "NaN", "-0", "1"])
@@ -100,7 +79,7 @@ def test_named_rows_whose_values_are_all_alike_get_the_verdict_of_the_general_re
     for signature in (numbers("FP32"), numbers("FP64"), IRIS, GAPPED, numbers("INT64"), numbers("FP32", 1)):
         row = "{" + ", ".join(f'"{name}": {value}' for name in signature.column_names) + "}"
         for body in (f'{{"instances": [{row}, {row}]}}', f'{{"instances": [{row}]}}', f'{{"features": {row}}}'):
-            assert served(body.encode(), signature) == generally(body.encode(), signature)
+            check_rows(body.encode(), signature)
 
 
 @pytest.mark.parametrize("more", ["", ', "outputs": ["labels"]', ', "outputs": ["labels", "probabilities"]'])
@@ -116,7 +95,7 @@ def test_any_body_gets_the_verdict_of_the_general_reader(data: st.DataObject, si
     body = data.draw(
         spoilt(envelopes(max(1, len(signature.columns) + (off if data.draw(st.booleans()) else 0)))) | soups()
     )
-    assert served(body, signature) == generally(body, signature)
+    check_rows(body, signature)
 
 
 @pytest.mark.parametrize("signature", SIGNATURES, ids=range(len(SIGNATURES)))
@@ -124,7 +103,7 @@ def test_any_body_gets_the_verdict_of_the_general_reader(data: st.DataObject, si
 def test_each_way_to_write_a_number_gets_the_verdict_of_the_general_reader(signature: Signature, form: str) -> None:
     for text in (*GOOD_NUMBERS, *BAD_NUMBERS):
         body = (form % ", ".join([text] * len(signature.columns))).encode()
-        assert served(body, signature) == generally(body, signature), text
+        check_rows(body, signature)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +119,7 @@ def test_the_shape_is_proved_whatever_the_nesting(rows: str, width: int) -> None
     for datatype in ("FP32", "INT64"):
         signature = numbers(datatype, width)
         for body in (f'{{"instances": {rows}}}'.encode(), f'{{"features": {rows}}}'.encode()):
-            assert served(body, signature) == generally(body, signature)
+            check_rows(body, signature)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +152,7 @@ def test_the_shape_is_proved_whatever_the_nesting(rows: str, width: int) -> None
     ],
 )  # fmt: skip
 def test_envelopes_that_try_to_pass_for_others(body: bytes) -> None:
-    assert served(body, IRIS) == generally(body, IRIS)
+    check_rows(body, IRIS)
 
 
 def test_good_rows_take_the_quick_way() -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from secure_ml_api.errors import Refusal
 from secure_ml_api.tensors import NUMPY_DTYPES, Column, Datatype, Signature
-from secure_ml_api.wire.oip import decode_oip, read_infer
-from secure_ml_api.wire.question import Payload
 from secure_ml_api.wire.quick_infer import quick_infer
-from secure_ml_api.wire.tfserving import _read_quickly, decode_tensorflow, read_tensorflow
-from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, bits, row_of, rows_of, soups, spoilt, verdict
+from secure_ml_api.wire.tfserving import _read_quickly
+from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, row_of, rows_of, soups, spoilt
+from support.judged_bodies import check_infer, check_tensorflow
 from support.number_readers import by_every_reader
-from support.signatures import ALL, IRIS, MIXED, read_or_refused
-
-MOST_ROWS = 4
+from support.signatures import ALL, IRIS, MIXED
 
 
 def numbers(datatype: Datatype, width: int = 2, **bounds: Any) -> Signature:
@@ -72,23 +66,6 @@ AFTER_THE_INSTANCES = (
     ', "instances": [[1]]',
     ', "x": 1',
 )
-
-
-def judged(read: Callable[[], Any]) -> object:
-    question = read_or_refused(read)
-    if isinstance(question, Refusal):
-        return verdict(question)
-    return bits(question.inputs), replace(question, inputs={})
-
-
-def check_infer(body: bytes, signature: Signature) -> None:
-    served = by_every_reader(lambda: judged(lambda: decode_oip(Payload(body), signature, MOST_ROWS)))
-    assert served == judged(lambda: read_infer(body, signature, MOST_ROWS)), body
-
-
-def check_tensorflow(body: bytes, signature: Signature) -> None:
-    served = by_every_reader(lambda: judged(lambda: decode_tensorflow(Payload(body), signature, MOST_ROWS)))
-    assert served == judged(lambda: read_tensorflow(body, signature, MOST_ROWS)), body
 
 
 @st.composite

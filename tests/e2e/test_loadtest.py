@@ -16,7 +16,7 @@ from support.server import command_line, wait_until
 
 # A busy machine may be slow here: these bounds say that it works, and the shipped ones how well it has to.
 _LENIENT = "[overall]\nerror_rate = 0\np95_ms = 20000\n"
-_SECONDS = "5"
+_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,15 @@ def home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_scenario_is_answered_without_an_error_and_reported(home: Path, tmp_path: Path) -> None:
-    finished = _loadtest(home, tmp_path, _LENIENT, "--users", "8")
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    for times in (1, 2, 4):  # a busy machine may not get round to every request of every caller
+        finished = _loadtest(home, tmp_path, _LENIENT, "--users", "8", seconds=times * _SECONDS)
+        assert finished.returncode == 0, finished.stdout + finished.stderr
+        rows = _rows(tmp_path / "reports" / "loadtest_stats.csv")
+        sent = {row["Name"]: int(row["Request Count"]) for row in rows}
+        if "churn refused" in sent:
+            break
     assert "all thresholds hold" in finished.stdout
     assert " callers  " in finished.stdout, "no progress was told"
-    rows = _rows(tmp_path / "reports" / "loadtest_stats.csv")
-    sent = {row["Name"]: int(row["Request Count"]) for row in rows}
     assert {name.partition(" ")[0] for name in sent} == {"tokens", "row", "batch", "mixed", "churn", "Aggregated"}
     assert sent["churn refused"] > 0
     assert all(row["Failure Count"] == "0" for row in rows)
@@ -58,8 +61,10 @@ def test_a_run_that_is_ended_early_stops_its_server(home: Path, tmp_path: Path) 
     assert not _serving(home)
 
 
-def _loadtest(home: Path, work: Path, thresholds: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [*_command(home, work, thresholds), "--seconds", _SECONDS, *options]
+def _loadtest(
+    home: Path, work: Path, thresholds: str, *options: str, seconds: int = _SECONDS
+) -> subprocess.CompletedProcess[str]:
+    command = [*_command(home, work, thresholds), "--seconds", str(seconds), *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secure_ml_api.errors import MalformedBody, Refusal
+from secure_ml_api.errors import MalformedBody
 from secure_ml_api.tensors import Column, Signature, Tensors
-from secure_ml_api.wire.csv_rows import quick_csv, read_cells, read_csv
+from secure_ml_api.wire.csv_rows import quick_csv, read_csv
 from secure_ml_api.wire.question import Answer, Payload
 from secure_ml_api.wire.rows import decode_rows
-from support.json_bodies import BAD_NUMBERS, GOOD_NUMBERS, NUMBERS, bits, spoilt, verdict
+from support.json_bodies import BAD_NUMBERS, GOOD_NUMBERS, NUMBERS, spoilt
+from support.judged_bodies import check_csv
 from support.signatures import (
     ALL,
     COUNTS,
@@ -31,7 +31,6 @@ from support.signatures import (
     column_of,
     mismatch,
     places,
-    read_or_refused,
     tables,
     words,
 )
@@ -72,11 +71,6 @@ def test_tables_that_fit_arrive_exactly(data: st.DataObject, signature: Signatur
         assert column_of(inputs, signature, index) == [row[index] for row in rows]
 
 
-def judged(read: Callable[[bytes, Signature, int], tuple[Tensors, int]], body: bytes, signature: Signature) -> object:
-    found = read_or_refused(lambda: read(body, signature, 3))
-    return verdict(found) if isinstance(found, Refusal) else (bits(found[0]), found[1])
-
-
 def _tables(signature: Signature) -> st.SearchStrategy[str]:
     width = len(signature.columns)
     cells = st.lists(NUMBERS | st.sampled_from([" 1", "1\t", "", "x"]), min_size=width, max_size=width)
@@ -94,14 +88,14 @@ def test_the_quick_reader_gives_the_verdict_of_the_one_that_reads_cell_by_cell(
     data: st.DataObject, signature: Signature
 ) -> None:
     body = data.draw(spoilt(_tables(signature)))
-    assert judged(read_csv, body, signature) == judged(read_cells, body, signature)
+    check_csv(body, signature)
 
 
 @pytest.mark.parametrize("text", [*GOOD_NUMBERS, *BAD_NUMBERS])
 def test_each_way_to_write_a_number_gets_one_verdict(text: str) -> None:
     for signature in (IRIS, ONE, COUNTS):
         body = ",".join(signature.column_names) + "\n" + ",".join([text] * len(signature.columns)) + "\n"
-        assert judged(read_csv, body.encode(), signature) == judged(read_cells, body.encode(), signature)
+        check_csv(body.encode(), signature)
 
 
 def test_a_plain_table_takes_the_quick_way() -> None:

@@ -293,7 +293,7 @@ def _from_file(path: Path) -> dict[str, dict[str, Any]]:
         tree = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:  # ValueError: no TOML, no UTF-8, or a number without end
         raise SettingsError(f"{path}: {error}") from None
     for section, keys in tree.items():
         if section not in SECTIONS:

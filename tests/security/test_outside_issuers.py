@@ -7,6 +7,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterator
+from http.client import BadStatusLine
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -245,6 +246,27 @@ def test_last_good_keys_are_kept_when_reading_fails(lodge: Lodge, key_file: Path
     with pytest.raises(OSError):
         read_keys(lodge)
     assert lodge.authenticator.authenticate(f"Bearer {token()}").token_id
+
+
+def test_reading_goes_on_whatever_an_issuer_answers(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    issuer = OutsideIssuer(
+        issuer=ISSUER, audience="our-api", jwks=str(key_file), algorithms=("ES256",), refresh_seconds=0.01
+    )
+    issuers = OutsideIssuers([issuer])
+    troubles = iter([BadStatusLine("no HTTP"), MemoryError(), OSError()])
+    read, refresh = Event(), issuers.refresh
+
+    def refresh_after_trouble(issuer: OutsideIssuer) -> None:
+        for trouble in troubles:
+            raise trouble
+        refresh(issuer)
+        read.set()
+
+    monkeypatch.setattr(issuers, "refresh", refresh_after_trouble)
+    issuers.start()
+    assert read.wait(20)
+    issuers.stop()
+    assert issuers.verifying_key(ISSUER, KID) is not None
 
 
 def test_withdrawn_key_is_refused_after_the_next_reading(lodge: Lodge, key_file: Path) -> None:

@@ -40,7 +40,7 @@ class Checkpoint:
         try:
             values = json.loads(content)
             mark, sealed = Mark(int(values["line"]), str(values["hash"])), str(values["seal"])
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             mark, sealed = Mark(1), ""
         if not is_sealed(key, Head(mark), sealed):
             raise HomeError(

@@ -94,5 +94,5 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                 yield values
     except OSError as error:
         raise HomeError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise HomeError(f"{path} is not whole: it holds a line that is no JSON") from error

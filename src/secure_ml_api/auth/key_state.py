@@ -46,7 +46,7 @@ def read_keys(path: Path) -> Sequence[Key]:
     content = key_files.read_private(path)
     try:
         return [Key(**entry) for entry in json.loads(content)["keys"]]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise KeyFileError(f"{path} is damaged: restore it from a backup") from error
 
 

@@ -80,7 +80,7 @@ class OutsideIssuers:
             try:
                 self.refresh(issuer)
                 pause = issuer.refresh_seconds
-            except (OSError, ValueError, PyJWTError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever an issuer's server sends, its keys are read again
                 log.warning(
                     "the keys of the outside issuer %s cannot be read (%s)", issuer.issuer, type(error).__name__
                 )
@@ -95,7 +95,10 @@ def read_key_set(document: bytes, algorithms: Sequence[str]) -> dict[str, PyJWK]
     not fit the key, symmetric keys, and RSA below 2048 bits. Raises ValueError when the document is no JWK Set, names a
     ``kid`` twice, or has no key left.
     """
-    parsed = json.loads(document)
+    try:
+        parsed = json.loads(document)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     listed = parsed.get("keys") if isinstance(parsed, dict) else None
     if not isinstance(listed, list) or len(listed) > KEYS_LIMIT:
         raise ValueError("not a JWK Set")

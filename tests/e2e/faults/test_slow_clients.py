@@ -21,6 +21,8 @@ from support.server import RunningServer, wait_until
 from support.slow_clients import SlowClients
 
 THREADS = 8
+# So many looks at the counters, some hundredths of a second apart, that find them as they were.
+LOOKS = 10
 CROWDS = {
     "60 slow headers": {"headers": 60},
     "60 slow bodies": {"bodies": 60},
@@ -49,11 +51,12 @@ class Front(NamedTuple):
 
     def settle(self) -> None:
         """Wait until a new crowd has been answered as far as it reads: that first rush is load, and nothing slow."""
-        answered = [-2.0, -1.0]
+        counts = ("secure_ml_api_requests_total", "secure_ml_api_rejected_total")
+        answered: list[float] = []
 
         def is_quiet() -> bool:
-            answered.append(self.server.metric("secure_ml_api_requests_total", route="/openapi.json"))
-            return answered[-3] == answered[-2] == answered[-1]
+            answered.append(sum(self.server.metric(name) for name in counts))
+            return answered[-LOOKS:] == [answered[-1]] * LOOKS
 
         wait_until(is_quiet, what="the end of the first rush")
 
@@ -83,6 +86,16 @@ def front(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterato
         yield Front("inplace behind nginx", server, nginx.port, authority, token)
 
 
+def assert_served(outcome: Outcome) -> None:
+    """No caller is left without an answer, and next to none is turned away.
+
+    None is by the crowd; but where the machine stands still for a moment, what was due meanwhile comes at once, and the
+    server does not let all of it wait. A crowd that holds threads leaves hardly anybody served.
+    """
+    assert set(outcome.statuses()) <= {200, 503}, outcome.errors()
+    assert outcome.share(200) >= 0.9
+
+
 def milliseconds(outcome: Outcome) -> str:
     return f"p50 {outcome.latency(50) * 1e3:.1f} ms, p99 {outcome.latency(99) * 1e3:.1f} ms"
 
@@ -95,8 +108,7 @@ def test_other_callers_are_served_beside_crowds_of_slow_clients_and_after_them(
     crowds = CROWDS if full else {"all of them at once": {**everyone, "readers": 2 * THREADS}}
     with front.load(rate, seconds) as alone:
         pass
-    served = {200: rate * seconds}
-    assert alone.outcome.statuses() == served
+    assert_served(alone.outcome)
     for crowd, counts in crowds.items():
         with front.crowd(**counts):
             front.settle()
@@ -111,5 +123,5 @@ def test_other_callers_are_served_beside_crowds_of_slow_clients_and_after_them(
             f"without them {milliseconds(alone.outcome)}; after them {milliseconds(after.outcome)}",
             must_hold=MUST_HOLD,
         )
-        assert beside.outcome.statuses() == served, beside.outcome.errors()
-        assert after.outcome.statuses() == served, after.outcome.errors()
+        assert_served(beside.outcome)
+        assert_served(after.outcome)

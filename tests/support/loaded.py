@@ -23,7 +23,8 @@ class Loaded:
 
     def __init__(self, running: RunningServer) -> None:
         self.running = running
-        self.token = running.token(running.create_client("crowd", SCOPES, rate="1000000/minute"))
+        self.client = running.create_client("crowd", SCOPES, rate="1000000/minute")
+        self.token = running.token(self.client)
 
     def load(self, seconds: float, rate: float) -> OpenLoop:
         """Callers of a quick model and, as many, of one that needs a place to run in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from queue import Empty
 from typing import Any
 
 from gunicorn.arbiter import Arbiter
@@ -18,6 +19,8 @@ _STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 class ServerArbiter(Arbiter):  # type: ignore[misc]
     """Gunicorn's arbiter with its own reload: new workers serve before old ones stop, and nothing waits for these."""
+
+    LISTENERS: list[Any]
 
     def __init__(self, app: Any) -> None:
         self._retiring: set[int] = set()
@@ -75,8 +78,28 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
             self._retire(pid)
 
     def stop(self, graceful: bool = True) -> None:
+        """End the workers, with ``graceful`` once they have finished what they have, in ``graceful_timeout`` at most.
+
+        Gunicorn would measure that on the wall clock, and kill at once when somebody sets it meanwhile.
+        """
         self.app.board.announce_stop()
-        super().stop(graceful)
+        if graceful:
+            for listener in self.LISTENERS:
+                listener.close()
+            self.LISTENERS = []
+            self.kill_workers(signal.SIGTERM)
+            until = time.monotonic() + self.cfg.graceful_timeout
+            while self.WORKERS and time.monotonic() < until and not self._is_pressed():
+                self.reap_workers()
+                time.sleep(0.05)
+        super().stop(graceful=False)
+
+    def _is_pressed(self) -> bool:
+        """Whether a signal has come that waits for nobody."""
+        try:
+            return self.SIG_QUEUE.get_nowait() in {signal.SIGINT, signal.SIGQUIT}
+        except Empty:
+            return False
 
     def handle_usr2(self) -> None:
         """Nothing: a second master would need a second lock on the home. SIGHUP reloads without a gap."""

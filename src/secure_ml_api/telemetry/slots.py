@@ -69,7 +69,12 @@ def take_slot(slot: int) -> None:
     global _slot
     _slot = slot
     directory = current_directory()
-    if directory is not None:
+    if directory is None:
+        return
+    try:
+        cells.write_to(directory, _name(slot))
+    except FileNotFoundError:  # lost since the slot was prepared
+        prepare_slot(slot)
         cells.write_to(directory, _name(slot))
 
 

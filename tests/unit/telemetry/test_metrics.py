@@ -143,6 +143,23 @@ def test_numbers_of_all_slots_are_added_up(directory: Path) -> None:
     assert sample(metrics, "secure_ml_api_rejected_total", reason="overloaded") == 3
 
 
+def test_worker_whose_files_are_lost_while_it_is_forked_makes_them_anew(directory: Path) -> None:
+    metrics = Metrics()
+
+    def run() -> None:
+        shutil.rmtree(directory)
+        slots.take_slot(1)
+        metrics.rejected("overloaded")
+        os._exit(0)
+
+    slots.prepare_slot(1)
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(30)
+    assert process.exitcode == 0
+    assert sample(metrics, "secure_ml_api_rejected_total", reason="overloaded") == 1
+
+
 def test_next_worker_in_a_slot_goes_on_counting_in_its_files(directory: Path) -> None:
     metrics = Metrics()
     before = -1

@@ -73,6 +73,12 @@ def home(prepared_home: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def home_of_module(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home for all tests of a file, with the example models."""
+    return copied(prepared_home, tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="module")
 def application(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
     """The whole application in this process, for all tests of a file that only ask it things."""
     with Application(copied(prepared_home, tmp_path_factory.mktemp("application"))) as running:

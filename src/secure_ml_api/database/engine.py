@@ -17,6 +17,9 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError, No
 from ..errors import OperatorError, StorageUnavailable
 from .breaker import PAUSE_SECONDS, Breaker
 
+# What SQLite says of a connection, rather than of a statement (sqlite.org/rescode.html), extended codes too.
+_SPOILED = ("SQLITE_READONLY", "SQLITE_IOERR", "SQLITE_CANTOPEN", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FULL")
+
 # A statement on PostgreSQL may take this many times longer than the time to wait for a lock.
 _STATEMENT_TIMEOUTS = 5
 
@@ -43,13 +46,15 @@ class Database:
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection to read with; raises StorageUnavailable when the database does not answer."""
-        with self._reading.watch(), _translated(), self._engine(writing=False).connect() as connection:
+        engine = self._engine(writing=False)
+        with self._reading.watch(), _translated(engine), engine.connect() as connection:
             yield connection
 
     @contextmanager
     def long_session(self) -> Iterator[Connection]:
         """As ``session``, for work that takes so long that nobody shall take the database for stuck meanwhile."""
-        with _translated(), self._engine(writing=False).connect() as connection:
+        engine = self._engine(writing=False)
+        with _translated(engine), engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -59,7 +64,8 @@ class Database:
         On SQLite it holds the only write lock from its start, so what it reads cannot change under it. Raises
         StorageUnavailable when the database does not answer or cannot be written; IntegrityError passes.
         """
-        with self._writing.watch(), _translated(), self._engine(writing=True).begin() as connection:
+        engine = self._engine(writing=True)
+        with self._writing.watch(), _translated(engine), engine.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -169,14 +175,24 @@ def _sqlite_engine(url: URL, timeout_seconds: float) -> Engine:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except IntegrityError:
         raise
     except SQLAlchemyError as error:
-        # The class alone: the text may quote parameters.
-        raise StorageUnavailable(f"the database does not answer ({type(error).__name__})") from error
+        if getattr(getattr(error, "orig", None), "sqlite_errorname", "").startswith(_SPOILED):
+            # A connection that was opened while the file was read-only stays so, and with it all that are opened while
+            # it is there, as a process has one view of the file's index: all of them are closed.
+            engine.dispose()
+        # The class and the code alone: the text may quote parameters.
+        raise StorageUnavailable(f"the database does not answer ({_named(error)})") from error
+
+
+def _named(error: SQLAlchemyError) -> str:
+    original = getattr(error, "orig", None)
+    code = getattr(original, "sqlite_errorname", None) or getattr(original, "sqlstate", None)
+    return f"{type(error).__name__} {code}" if code else type(error).__name__
 
 
 def _inode(path: Path) -> int:

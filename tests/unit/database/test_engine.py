@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from secure_ml_api.auth import records
 from secure_ml_api.database.engine import Database, parse_url
@@ -120,3 +121,18 @@ def test_forked_worker_opens_its_own_connections(database: Database) -> None:
     assert run_in_fork(write)
     with database.transaction() as connection:
         assert record_change(connection, "client", "parent") == 2
+
+
+def test_connection_that_was_opened_while_the_file_was_read_only_is_not_kept(path: Path) -> None:
+    database = Database(f"sqlite:///{path}", 0.05, pause_seconds=0.0)
+
+    def read_only(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA query_only = ON")  # says SQLITE_READONLY, for root too
+
+    engine = database._engine(writing=True)
+    event.listen(engine, "connect", read_only)
+    with pytest.raises(StorageUnavailable), database.transaction() as connection:
+        record_change(connection, "client", "a")
+    event.remove(engine, "connect", read_only)
+    with database.transaction() as connection:
+        assert record_change(connection, "client", "a") == 1

@@ -1,0 +1,108 @@
+"""Redis, where several machines count, goes away in every way that it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.fault_table import Figures
+from support.redis_server import RedisServer
+from support.server import RunningServer, wait_until
+from support.struck import PLENTY, Struck, counted, strike, until_prompt
+from support.unreliable_proxy import UnreliableProxy
+
+RATE = 100
+MUST_HOLD = "counting in each worker (quotas.on_storage_error = local) within 1 s; revocations survive"
+LOST = "the store of the quotas does not answer"
+FOUND = "the store of the quotas answers again"
+
+
+class Town:
+    """A server that counts in Redis behind a proxy."""
+
+    def __init__(self, struck: Struck, redis: RedisServer, proxy: UnreliableProxy) -> None:
+        self.struck, self.redis, self.proxy = struck, redis, proxy
+
+
+@pytest.fixture(scope="module")
+def town(home_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with (
+        RedisServer(tmp_path_factory.mktemp("redis")) as redis,
+        UnreliableProxy(redis.port) as proxy,
+        RunningServer(
+            home_of_module,
+            "--workers",
+            "2",
+            environ={"SECURE_ML_API_STATE__URL": f"redis://127.0.0.1:{proxy.port}/0", **PLENTY},
+        ) as running,
+    ):
+        yield Town(Struck(running), redis, proxy)
+
+
+@contextmanager
+def stopped(town: Town) -> Iterator[None]:
+    town.redis.stop()
+    try:
+        yield
+    finally:
+        town.redis.start()
+
+
+@contextmanager
+def frozen(town: Town) -> Iterator[None]:
+    town.redis.freeze()
+    try:
+        yield
+    finally:
+        town.redis.thaw()
+
+
+FAULTS: dict[str, Callable[[Town], AbstractContextManager[None]]] = {
+    "stopped": stopped,
+    "frozen (SIGSTOP)": frozen,
+    "answers 1 s late": lambda town: town.proxy.slow(0.5),  # there and back
+    "resets every connection": lambda town: town.proxy.resetting(),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_predictions_go_on_while_redis_is_away(town: Town, fault: str, figures: Figures, full: bool) -> None:
+    struck = town.struck
+    said = len(struck.said(FOUND))
+    with struck.load(RATE) as load:
+        blow = strike(load, lambda: FAULTS[fault](town), 20 if full else 1.0)
+        wait_until(lambda: len(struck.said(FOUND)) > said, what="Redis to be counted in again")
+        recovered = load.now() - blow.ended
+    during = load.outcome.between(blow.begun, blow.ended)
+    noticed = until_prompt(load.outcome, blow.begun)
+    figures.add(
+        f"Redis {fault}",
+        f"open loop, {RATE} predictions a second, 2 workers, for {blow.ended - blow.begun:.0f} s of it",
+        f"{counted(during)}; counting in the workers after {noticed:.2f} s, in Redis again after {recovered:.1f} s",
+        must_hold=MUST_HOLD,
+    )
+    assert set(load.outcome.statuses()) == {200}
+    assert noticed < 5  # the promise is 1 s, on a machine that does nothing else
+    assert struck.is_refused(struck.revoked)
+
+
+def test_revocations_survive_a_flushed_redis(town: Town, figures: Figures, full: bool) -> None:
+    struck = town.struck
+    with struck.load(RATE) as load:
+        until = load.now() + (20 if full else 1)
+        while load.now() < until:
+            town.redis.client.flushall()
+            town.redis.client.script_flush()
+            assert struck.is_refused(struck.revoked)
+            assert not struck.is_refused(struck.token)
+        seconds = load.now()
+    figures.add(
+        "Redis flushed, scripts too, again and again",
+        f"open loop, {RATE} predictions a second, 2 workers, for {seconds:.0f} s",
+        f"{counted(load.outcome)}; the revoked token stayed refused",
+        must_hold=MUST_HOLD,
+    )
+    assert set(load.outcome.statuses()) == {200}

@@ -1,9 +1,9 @@
 """How much work a worker takes in, and in which order: the one place where callers wait for each other.
 
-There are so many places, each good for one run at a time. Who finds one free goes in; the others stand in one line,
-first come, first served, up to a bound (see ``lines``), and are refused beyond it. A place that comes free is handed to
-the head of the line: nobody passes those who wait. Whoever has a place may take others out of the line along into the
-same run.
+There are so many places, each good for one run at a time. Who finds one free goes in; the others stand in one line, up
+to a bound (see ``lines``), and are refused beyond it. In the line clients take turns, and of one client who came first
+goes first. A place that comes free is handed to the head of the line: nobody from outside passes those who wait.
+Whoever has a place may take others out of the line along into the same run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
+from itertools import takewhile
 from threading import TIMEOUT_MAX, Lock
+from typing import NoReturn
 
 from ..errors import DeadlineExceeded
 from .deadline import Deadline
@@ -35,13 +37,14 @@ class Ticket:
     Tickets of the same kind, compared by identity, may share a run; None is never shared. ``client`` is whose they are.
     """
 
-    __slots__ = ("client", "deadline", "gate", "kind", "rows", "standing")
+    __slots__ = ("client", "deadline", "gate", "kind", "rows", "standing", "turn")
 
     def __init__(self, deadline: Deadline, kind: object | None = None, rows: int = 1) -> None:
         self.deadline = deadline
         self.kind = kind
         self.rows = rows
         self.client = ""
+        self.turn = 0  # in which of the rounds, in each of which every client has one
         self.standing = Standing.WAITING
         self.gate = Lock()  # closed while there is nothing to do for the thread of this caller
         self.gate.acquire()
@@ -53,7 +56,8 @@ class Admission:
     def __init__(self, max_concurrent_runs: int, max_waiting: int) -> None:
         self._free = max_concurrent_runs
         self._lines = Lines(max_concurrent_runs, max_waiting)
-        self._line: deque[Ticket] = deque()
+        self._line: deque[Ticket] = deque()  # in the order of their turns
+        self._turn = 0  # of who left the line for a place last
         # Kinds whose leader waits for company: (leader, rows that its run has room for). Others of the kind join it
         # rather than take a free place.
         self._lingering: dict[object, tuple[Ticket, int]] = {}
@@ -77,7 +81,7 @@ class Admission:
                 self._lines.served(ticket.kind)
                 return True
             self._lines.check(ticket.kind, ticket.client, self._line)
-            self._line.append(ticket)
+            self._queue(ticket)
             if ticket.kind in self._lingering:
                 self._join(ticket.kind)
         return self._wait(ticket)
@@ -87,6 +91,16 @@ class Admission:
         if self._line:
             with self._lock:
                 self._lines.check(kind, client, self._line)
+
+    def most_at_once(self, kind: object) -> int:
+        """How many requests for ``kind`` a worker should work on now."""
+        with self._lock:
+            return self._lines.most_at_once(kind)
+
+    def refuse(self, kind: object) -> NoReturn:
+        """Raise Overloaded."""
+        with self._lock:
+            self._lines.refuse(kind, self._line)
 
     def has_no_room(self) -> None:
         """The worker has no room for another request: from now on whoever waits for most of it waits less."""
@@ -157,6 +171,17 @@ class Admission:
                     self._line.appendleft(ticket)
             self._seat()
 
+    def _queue(self, ticket: Ticket) -> None:
+        """Put ``ticket`` into the line, behind those whose turn is not later; the lock is held.
+
+        Its turn is the one after its client's last in the line, or after the one that is being served: so a client who
+        fills the line waits for itself alone (S. J. Golestani, "A Self-Clocked Fair Queueing Scheme", 1994).
+        """
+        line = self._line
+        ticket.turn = 1 + next((other.turn for other in reversed(line) if other.client == ticket.client), self._turn)
+        behind = sum(1 for _ in takewhile(lambda other: other.turn > ticket.turn, reversed(line)))
+        line.insert(len(line) - behind, ticket)
+
     def _wait(self, ticket: Ticket) -> bool:
         came = False
         try:
@@ -193,6 +218,7 @@ class Admission:
             else:
                 self._free -= 1
                 self._lines.served(ticket.kind)
+                self._turn = max(self._turn, ticket.turn)
                 self._let_go(ticket, Standing.SEATED)
         self._line.extendleft(reversed(staying))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import Overloaded
 from .overload import Overload
@@ -13,14 +13,26 @@ from .overload import Overload
 if TYPE_CHECKING:
     from .admission import Ticket
 
-# Under overload a caller waits for so many runs of its model at the most. Fewer would leave a place empty between two
-# runs when arrivals are uneven; at 80 % of what a model can do, one caller in a hundred waits for two.
-STRICT_RUNS = 3
+# Under overload a caller waits for so many runs of its model at the most, so its answer takes three; at 80 % of what a
+# model can do, the answer of one caller in a hundred takes two. With fewer a place would stay empty between two runs.
+STRICT_RUNS = 2
 # How fast the mean of the callers in a run follows.
 _WEIGHT = 0.1
 # More lines than this are not remembered; a worker serves fewer models.
 _MOST_LINES = 1024
 FULL = "the server has all the work that it can finish in time"
+
+
+def fits(clients: Counter[str], client: str, bound: int) -> bool:
+    """Whether one more of ``client`` finds room beside those that are there, so many of each, under ``bound``.
+
+    A client who has less than an equal part is not kept out by the one who has most: then only the others count.
+    """
+    total = clients.total()
+    if total < bound:
+        return True
+    has_less = clients[client] * len(clients | Counter({client: 1})) < total
+    return has_less and total - max(clients.values()) < bound
 
 
 class Line:
@@ -64,24 +76,25 @@ class Lines:
             return self._most
         return min(self._most, max(1, round(STRICT_RUNS * self._places * line.callers_per_run)))
 
-    def check(self, kind: object, client: str, waiting: Collection[Ticket]) -> None:
-        """Raise Overloaded when one more of ``client`` does not fit to those ``waiting``.
+    def most_at_once(self, kind: object) -> int:
+        """How many may be on their way to ``kind``, wait for it or be in a run of it now."""
+        return self.bound(kind) + max(1, round(self._places * self._of(kind).callers_per_run))
 
-        A client who has less than an equal part of the line finds twice as many places, so those who stand there keep
-        nobody out.
-        """
-        line = self._of(kind)
-        line.overload.look()
+    def check(self, kind: object, client: str, waiting: Collection[Ticket]) -> None:
+        """Raise Overloaded when one more of ``client`` does not fit to those ``waiting``."""
+        self._of(kind).overload.look()
         bound = self.bound(kind)
         if len(waiting) < bound:
             return
         clients = Counter(ticket.client for ticket in waiting if ticket.kind is kind)
-        ours = clients.total()
-        if ours < bound and len(waiting) < self._most:
+        most = self._most if clients.total() < bound else 2 * self._most
+        if len(waiting) < most and fits(clients, client, bound):
             return
-        has_less = clients[client] * len(clients | Counter({client: 1})) < ours
-        if has_less and ours < 2 * bound and len(waiting) < 2 * self._most:
-            return
+        self.refuse(kind, waiting)
+
+    def refuse(self, kind: object, waiting: Collection[Ticket]) -> NoReturn:
+        """Raise Overloaded, and be strict with ``kind``."""
+        line = self._of(kind)
         line.overload.has_no_room()
         line.overload.refused()
         raise Overloaded(FULL, line.overload.drain.retry_after_seconds(len(waiting)))

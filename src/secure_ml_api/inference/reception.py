@@ -8,12 +8,14 @@ overloaded is for those to know who have shown that they may ask for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
 
 from ..errors import Overloaded
 from .call import Call
+from .lines import fits
 from .overload import Overload
 from .runner import Runner
 
@@ -44,6 +46,7 @@ class Reception:
         self._locate = locate
         self._clock = clock
         self._refused: dict[tuple[str | None, Target], _Refused] = {}
+        self._handed: dict[object, tuple[int, str]] = {}
 
     @property
     def is_alert(self) -> bool:
@@ -62,17 +65,31 @@ class Reception:
             until = self._clock() + _REMEMBERED_SECONDS
             self._refused[key] = _Refused(until, call.model, call.principal.client_id)
 
-    def turned_away(self, path: str, authorization: str | None) -> int | None:
-        """For how many seconds the caller had better stay away; None when the request should be looked at."""
+    def turned_away(self, path: str, authorization: str | None, holder: object | None = None) -> int | None:
+        """For how many seconds the caller had better stay away; None when the request should be looked at.
+
+        With a ``holder`` it is then on its way to the model, until ``forget``: what is on its way finds no line that
+        others have filled meanwhile.
+        """
         target = self._locate(path) if self._refused else None
         refused = self._refused.get((authorization, target)) if target is not None else None
         if refused is None or self._runner is None or self._clock() >= refused.until:
             return None
+        admission, kind = self._runner.admission, id(refused.kind)
+        clients = Counter(client for of, client in self._handed.values() if of == kind)
         try:
-            self._runner.admission.check(refused.kind, refused.client)
+            admission.check(refused.kind, refused.client)
+            if not fits(clients, refused.client, admission.most_at_once(refused.kind)):
+                admission.refuse(refused.kind)
         except Overloaded as overloaded:
             return overloaded.retry_after_seconds
+        if holder is not None:
+            self._handed[holder] = kind, refused.client
         return None
+
+    def forget(self, holder: object) -> None:
+        """The request of ``holder`` is answered."""
+        self._handed.pop(holder, None)
 
     def has_no_room(self) -> None:
         """The server has as many requests in hand as it can hold."""

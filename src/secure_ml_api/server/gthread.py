@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 _ROOM_FOR_BODIES = 4
 # The part of the threads that may wait for long bodies when there is no such room.
 _SHARE_FOR_BODIES = 4
+# A probe that comes on a new connection stands behind those of a crowd that comes, too.
+_ACCEPTED_IN_TURN = 16
 # How much later than its deadline a request is answered from the main loop when its thread does not come back.
 _GRACE_SECONDS = 2.0
 
@@ -85,16 +87,19 @@ class GuardedThreads(TurningAway):
         return self._exchanges.serve(conn)
 
     def accept(self, listener: Any) -> None:
-        """Take one new connection and wait for its request."""
-        try:
-            came = next_connection(listener)
-        except NoRoom as shortage:
-            logger.warning("no new connections for now: %s", shortage)
-            self.set_accept_enabled(False)  # the next turn tries again
-            return
-        if came is None:
-            return
-        sock, client = came
+        """Take the next few connections and wait for their requests."""
+        for _ in range(_ACCEPTED_IN_TURN):
+            try:
+                came = next_connection(listener)
+            except NoRoom as shortage:
+                logger.warning("no new connections for now: %s", shortage)
+                self.set_accept_enabled(False)  # the next turn tries again
+                return
+            if came is None:
+                return
+            self._admit(*came, listener)
+
+    def _admit(self, sock: socket.socket, client: Any, listener: Any) -> None:
         server = listener.getsockname()
         admitted = self._doorway.admit(sock, client, server)
         if admitted is None:

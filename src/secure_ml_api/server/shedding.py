@@ -2,12 +2,13 @@
 
 Two things can be too many: requests in the hands of threads, and requests that are answered in place, which wait in the
 sockets for the loop to come round. Both are bounded generously until they do not suffice, and tightly from then on
-(``inference.overload``). A caller who has had less than others finds twice as much room. Probes and scrapes pass by.
+(``inference.overload``). A caller who asks less often than others finds twice as much room. Probes and scrapes pass by.
 """
 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import monotonic
 
 from ..inference.queue_limit import QueueLimit
@@ -18,9 +19,10 @@ from .plain_head import plain_head
 
 logger = logging.getLogger(__name__)
 
-# What a turn of the loop may take: from its first answer to its last, each caller waits for those before.
+# What a turn of the loop may take: each caller waits for those before it, and those who come meanwhile for the next.
 GENEROUS_TURN_SECONDS = 0.05
-STRICT_TURN_SECONDS = 0.002
+# Under overload a turn holds so many requests, some 2 ms of work: a count, as time may also be another process's.
+STRICT_TURN_REQUESTS = 8
 # A turn may be long once, for whatever reason; a queue that stands makes turns long for so long (CoDel's interval).
 STANDING_SECONDS = 0.1
 # Requests in the hands of threads that are not with a model: more only take the interpreter from each other. How
@@ -39,15 +41,18 @@ class Shedding:
         self._reception = reception
         self._most_in_hand = most_in_hand
         self._in_hand_limit = QueueLimit(LEAST_IN_HAND, most_in_hand, LONGEST_HAND_OVER_SECONDS)
+        self._spared: set[Connection] = set()  # in the hands of threads beyond the bound, as their callers ask less
         self._metrics_port = metrics_port
         self._metrics = Metrics()
         self._turn_began_at = self._long_since = 0.0
+        self._taken_in_turn = self._spared_in_turn = 0
         self._long_turns = 0
         self._untold = 0
 
     def begin_turn(self) -> None:
         """The loop begins to serve the connections that are ready."""
         self._turn_began_at = monotonic()
+        self._taken_in_turn = self._spared_in_turn = 0
 
     def end_turn(self) -> None:
         """The loop has come round: see whether its turns have been too long for too long."""
@@ -69,8 +74,15 @@ class Shedding:
             self._metrics.rejected("overloaded", told)
             logger.warning("requests were turned away for want of room", extra={"requests": told})
 
-    def began(self, waited_seconds: float, in_hand: int) -> None:
-        """A thread began with a request so long after it was given to it; ``in_hand`` counts those given to any."""
+    def forget(self, connection: Connection) -> None:
+        """The request of ``connection`` is answered."""
+        self._spared.discard(connection)
+        self._reception.forget(connection)
+
+    def given_back(self, connection: Connection, in_hand: int) -> None:
+        """A thread has answered a request; ``in_hand`` counts those that were with threads."""
+        self.forget(connection)
+        waited_seconds = connection.taken_up_at - connection.handed_over_at
         if self.overload.is_strict:
             self._in_hand_limit.began(waited_seconds, in_hand - self._reception.with_models, monotonic())
 
@@ -84,20 +96,24 @@ class Shedding:
         With ``in_hand`` it is for a thread, beside so many others; without, the loop may answer it in this turn. Only
         a plain request is turned away here: of any other one nobody knows where the next begins.
         """
-        is_full = in_hand is not None and in_hand >= self._most_in_hand
-        if not is_full and not self._reception.is_alert:
+        if in_hand is not None and in_hand >= self._most_in_hand:
+            self._has_no_room()
+        if not self._reception.is_alert:
             return None
         head = None if self.is_probe(connection) else plain_head(connection)
         if head is None:
             return None
-        seconds = self._reception.turned_away(head.path, head.authorization)
-        has_less = not self.overload.shares.is_over(head.authorization or "")
-        if seconds is None and not self._has_room(in_hand, 2 if has_less else 1):
+        caller = head.authorization or ""
+        if self.overload.is_strict:
+            self.overload.shares.asked(caller)
+        has_less = not self.overload.shares.is_over(caller)
+        seconds = self._reception.turned_away(head.path, head.authorization, None if in_hand is None else connection)
+        has_room = self._has_room_in_turn if in_hand is None else partial(self._has_room, connection, in_hand)
+        if seconds is None and not has_room(has_less):
             seconds = self.overload.drain.retry_after_seconds()
         if seconds is not None:
+            self.forget(connection)
             self.turned_away()
-        elif self.overload.is_strict:
-            self.overload.shares.served(head.authorization or "")
         return seconds
 
     def turned_away(self) -> None:
@@ -105,16 +121,38 @@ class Shedding:
         self.overload.refused()
         self._untold += 1
 
-    def has_room_in_hand(self, in_hand: int, times: int = 1) -> bool:
-        """Whether a thread should take one more request, for a caller who may have ``times`` as many as others."""
+    def has_room_in_hand(self, connection: Connection, in_hand: int) -> bool:
+        """Whether a thread should take one more request."""
+        if connection in self._spared:
+            return True
+        if in_hand >= self._most_in_hand:
+            self._has_no_room()
         if not self.overload.is_strict:
-            if in_hand < self._most_in_hand:
-                return True
+            return True
+        return in_hand < min(self._most_in_hand, self._in_hand_limit.limit + self._reception.with_models)
+
+    def _has_no_room(self) -> None:
+        """The generous bound is met, or the strict one has grown up to it."""
+        if not self.overload.is_strict:
             self._in_hand_limit.restart()
             self._reception.has_no_room()
-        return in_hand < min(self._most_in_hand, times * self._in_hand_limit.limit + self._reception.with_models)
 
-    def _has_room(self, in_hand: int | None, times: int) -> bool:
-        if in_hand is not None and not self.has_room_in_hand(in_hand, times):
-            return False
-        return not self.overload.is_strict or monotonic() - self._turn_began_at < times * STRICT_TURN_SECONDS
+    def _has_room(self, connection: Connection, in_hand: int, has_less: bool) -> bool:
+        if self.has_room_in_hand(connection, in_hand):
+            return True
+        # Those who ask less have as much room again for themselves, however much of it the others hold.
+        if has_less and len(self._spared) < self._in_hand_limit.limit:
+            self._spared.add(connection)
+            return True
+        return False
+
+    def _has_room_in_turn(self, has_less: bool) -> bool:
+        if not self.overload.is_strict:
+            return True
+        if self._taken_in_turn < STRICT_TURN_REQUESTS:
+            self._taken_in_turn += 1
+            return True
+        if has_less and self._spared_in_turn < STRICT_TURN_REQUESTS:
+            self._spared_in_turn += 1
+            return True
+        return False

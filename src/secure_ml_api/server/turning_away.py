@@ -93,12 +93,20 @@ class TurningAway(WaitingConnections):
         self._forget(connection)  # a client that does not take so short an answer
         return False
 
+    def _refuse(self, connection: Connection, status: int, retry_after_seconds: int = 1) -> None:
+        self._shedding.forget(connection)
+        super()._refuse(connection, status, retry_after_seconds)
+
+    def _forget(self, connection: Connection) -> None:
+        self._shedding.forget(connection)
+        super()._forget(connection)
+
     def _submit(self, connection: Connection) -> bool:
         """Give the request to a thread; False when it was refused, as there is no room."""
         pool, hands = self.tpool, self._in_hand
         if self._shedding.is_probe(connection) and len(self._probing) < _MOST_PROBES:
             pool, hands = self._probes, self._probing
-        elif not self._shedding.has_room_in_hand(len(self._in_hand)):
+        elif not self._shedding.has_room_in_hand(connection, len(self._in_hand)):
             self._shedding.overload.refused()
             self._refuse(connection, 503, self._shedding.overload.drain.retry_after_seconds())
             return False
@@ -116,6 +124,6 @@ class TurningAway(WaitingConnections):
             return True
         if connection not in self._in_hand:
             return False
-        self._shedding.began(connection.taken_up_at - connection.handed_over_at, len(self._in_hand))
+        self._shedding.given_back(connection, len(self._in_hand))
         self._in_hand.remove(connection)
         return True

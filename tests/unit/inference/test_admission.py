@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Barrier, Event, Lock, Thread
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secure_ml_api.errors import DeadlineExceeded, Overloaded
 from secure_ml_api.inference.admission import Admission, Standing, Ticket
@@ -131,9 +134,12 @@ class Crowd:
         self.refused: list[str] = []
         self._threads: list[Thread] = []
 
-    def queue(self, name: str, kind: object | None = None, rows: int = 1, seconds: float = LONG) -> Ticket:
-        """A caller who stands in the line, behind everyone who came before, or has got further already."""
+    def queue(
+        self, name: str, kind: object | None = None, rows: int = 1, seconds: float = LONG, client: str = ""
+    ) -> Ticket:
+        """A caller who stands in the line, or has got further already."""
         ticket = Ticket(Deadline.after(seconds), kind, rows)
+        ticket.client = client
         waiting = self.admission.waiting
 
         def work() -> None:
@@ -168,6 +174,43 @@ def test_places_are_handed_on_in_the_order_of_arrival() -> None:
             crowd.queue(name)
     crowd.disperse()
     assert "".join(crowd.seated) == "abcdef"
+
+
+def test_clients_take_turns_and_of_one_client_who_came_first_goes_first() -> None:
+    admission = Admission(1, 20)
+    crowd = Crowd(admission)
+    leading(admission, None)
+    for name in ("a1", "a2", "a3", "a4", "b1", "b2", "c1", "a5"):
+        crowd.queue(name, client=name[0])
+    admission.leave()
+    crowd.disperse()
+    assert crowd.seated == ["a1", "b1", "c1", "a2", "b2", "a3", "a4", "a5"]
+
+
+def test_a_client_who_comes_while_another_fills_the_line_waits_for_one_run_of_it() -> None:
+    admission = Admission(1, 20)
+    crowd = Crowd(admission)
+    leading(admission, None)
+    for number in range(6):
+        crowd.queue(f"a{number}", client="a")
+    modest = crowd.queue("b0", client="b")
+    assert [ticket is modest for ticket in admission._line].index(True) == 1
+    admission.leave()
+    crowd.disperse()
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=40))
+def test_no_client_is_more_than_a_turn_ahead_of_another_that_waits(arrivals: list[str]) -> None:
+    admission = Admission(1, 100)
+    for client in arrivals:
+        ticket = Ticket(Deadline.after(LONG))
+        ticket.client = client
+        admission._queue(ticket)
+    order = [ticket.client for ticket in admission._line]
+    for at in range(len(order)):
+        gone, waiting = Counter(order[:at]), set(order[at:])
+        assert all(gone[ahead] - gone[behind] <= 1 for ahead in gone for behind in waiting)
+    assert sorted(order) == sorted(arrivals)
 
 
 def test_nobody_who_comes_now_passes_those_who_wait() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from secure_ml_api.errors import Overloaded
 from secure_ml_api.inference.admission import Ticket
 from secure_ml_api.inference.deadline import Deadline
-from secure_ml_api.inference.lines import STRICT_RUNS, Lines
+from secure_ml_api.inference.lines import STRICT_RUNS, Lines, fits
 
 MODEL, OTHER = object(), object()
 
@@ -124,6 +126,19 @@ def test_models_that_come_and_go_are_not_remembered_for_ever() -> None:
     for kind in kept:
         bench.lines.served(kind)
     assert len(bench.lines._lines) <= 1024
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50)), st.sampled_from("abcdefg"), st.integers(1, 40))
+def test_who_comes_first_is_kept_out_only_by_others_who_have_no_more_either(
+    clients: dict[str, int], client: str, bound: int
+) -> None:
+    there = Counter(clients)
+    most_of_one = max(clients.values(), default=0)
+    if client not in clients and there.total() - most_of_one < bound:
+        assert fits(there, client, bound)
+    if fits(there, client, bound):
+        assert there.total() + 1 <= bound + most_of_one
+        assert there.total() < bound or there[client] < most_of_one
 
 
 @given(

@@ -78,10 +78,8 @@ def test_overload_that_does_not_end_is_tried_once_in_a_while() -> None:
     assert not overload.is_strict
 
 
-def test_what_was_served_before_does_not_count_against_a_caller() -> None:
+def test_what_was_asked_before_does_not_count_against_a_caller() -> None:
     overload = Overload(Clock())
-    overload.shares.served("early")
-    overload.shares.served("early")
-    overload.shares.served("other")
+    overload.shares.asked("early")
     overload.has_no_room()
-    assert overload.shares.is_over("other")
+    assert not overload.shares.is_over("early")

@@ -80,6 +80,19 @@ def test_a_second_later_the_caller_has_to_prove_anew_who_it_is(desk: Desk) -> No
     assert not desk.reception.is_alert
 
 
+def test_what_is_on_its_way_takes_the_room_of_the_line_before_it_gets_there(desk: Desk) -> None:
+    desk.refused()
+    desk.stage.session.gate.set()
+    for asked in desk.stage._asked:
+        asked.result()
+    most = desk.stage.admission.most_at_once(desk.stage.model)
+    for holder in range(most):
+        assert desk.reception.turned_away(PATH, "Bearer known", holder) is None
+    assert desk.reception.turned_away(PATH, "Bearer known", "one more") is not None
+    desk.reception.forget(0)
+    assert desk.reception.turned_away(PATH, "Bearer known", "one more") is None
+
+
 def test_names_without_end_do_not_fill_the_memory(desk: Desk) -> None:
     for number in range(5000):
         desk.refused(f"Bearer {number}")

@@ -49,12 +49,13 @@ def test_numbers_of_changes_grow_in_the_order_of_commits(database: Database) -> 
     barrier.wait()
     newest = 0
     while newest < writers * rounds:
+        were_at_work = any(thread.is_alive() for thread in threads)
         with database.session() as connection:
             found = [row.id for row in connection.execute(select(changes.c.id).where(changes.c.id > newest))]
         if found:
             seen.append(found)
             newest = max(found)
-        if not any(thread.is_alive() for thread in threads) and not found:
+        if not (were_at_work or found):
             break
     for thread in threads:
         thread.join()

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 # What a turn of the loop may take: each caller waits for those before it, and those who come meanwhile for the next.
 GENEROUS_TURN_SECONDS = 0.05
+# A long turn with no more connections than this is the doing of a slow machine; to refuse some of so few helps nobody.
+FEW_IN_A_TURN = 16
 # Under overload a turn holds so many requests, some 2 ms of work: a count, as time may also be another process's.
 STRICT_TURN_REQUESTS = 8
 # A turn may be long once, for whatever reason; a queue that stands makes turns long for so long (CoDel's interval).
@@ -46,18 +48,19 @@ class Shedding:
         self._metrics = Metrics()
         self._turn_began_at = self._long_since = 0.0
         self._taken_in_turn = self._spared_in_turn = 0
-        self._long_turns = 0
+        self._long_turns = self._ready = 0
         self._untold = 0
 
-    def begin_turn(self) -> None:
-        """The loop begins to serve the connections that are ready."""
+    def begin_turn(self, ready: int) -> None:
+        """The loop begins to serve the connections that are ready, so many."""
+        self._ready = ready
         self._turn_began_at = monotonic()
         self._taken_in_turn = self._spared_in_turn = 0
 
     def end_turn(self) -> None:
         """The loop has come round: see whether its turns have been too long for too long."""
         now = monotonic()
-        if now - self._turn_began_at < GENEROUS_TURN_SECONDS:
+        if now - self._turn_began_at < GENEROUS_TURN_SECONDS or self._ready <= FEW_IN_A_TURN:
             self._long_turns = 0
             return
         if not self._long_turns:

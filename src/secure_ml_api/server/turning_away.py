@@ -48,7 +48,7 @@ class TurningAway(WaitingConnections):
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop: see to all connections that are ready."""
         events = self.poller.select(timeout)
-        self._shedding.begin_turn()
+        self._shedding.begin_turn(len(events))
         for key, _ in events:
             key.data(key.fileobj)
         self._shedding.end_turn()

@@ -18,7 +18,7 @@ CALLERS = 8
 def test_what_is_in_flight_at_sigterm_is_finished_and_readiness_goes_first(
     tmp_path: Path, worker_class: str, figures: Figures, full: bool
 ) -> None:
-    takes_seconds = 5.0 if full else 1.5
+    takes_seconds = 5.0 if full else 3.0
     clock = MovedClock(tmp_path)
     environ = {"SECURE_ML_API_INFERENCE__MAX_CONCURRENT_RUNS": str(CALLERS), **clock.environ}
     with RunningServer(tmp_path / "home", "--workers", "2", command=HANGING, environ=environ) as running:

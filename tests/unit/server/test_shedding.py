@@ -13,7 +13,7 @@ from secure_ml_api.inference.reception import Reception
 from secure_ml_api.server import shedding
 from secure_ml_api.server.connection import Connection
 from secure_ml_api.server.error_pages import overloaded_answer
-from secure_ml_api.server.shedding import LEAST_IN_HAND, STRICT_TURN_REQUESTS, Shedding
+from secure_ml_api.server.shedding import FEW_IN_A_TURN, LEAST_IN_HAND, STRICT_TURN_REQUESTS, Shedding
 from secure_ml_api.settings import ServerSettings
 
 MOST = 100
@@ -44,8 +44,8 @@ class Worker:
         )
         return self.shedding.refusal(self.sent(request.encode()), **options)
 
-    def turn(self, seconds: float) -> None:
-        self.shedding.begin_turn()
+    def turn(self, seconds: float, ready: int = 100) -> None:
+        self.shedding.begin_turn(ready)
         self.now += seconds
         self.shedding.end_turn()
 
@@ -68,7 +68,7 @@ def test_in_calm_times_nobody_is_turned_away(worker: Worker) -> None:
 
 
 def test_what_threads_can_hold_is_bounded_tightly_once_it_does_not_suffice(worker: Worker) -> None:
-    worker.shedding.begin_turn()
+    worker.shedding.begin_turn(100)
     assert worker.asks(in_hand=MOST) is not None
     assert worker.asks(in_hand=LEAST_IN_HAND) is not None
     assert worker.asks(in_hand=LEAST_IN_HAND - 1) is None
@@ -84,10 +84,16 @@ def test_turns_that_are_long_for_long_mean_overload_and_one_long_turn_does_not(w
     assert worker.shedding.overload.is_strict
 
 
+def test_long_turns_with_few_callers_are_a_slow_machine_and_no_overload(worker: Worker) -> None:
+    for _ in range(10):
+        worker.turn(0.5, ready=FEW_IN_A_TURN)
+    assert not worker.shedding.overload.is_strict
+
+
 def test_under_overload_the_loop_comes_round_soon(worker: Worker) -> None:
     worker.shedding.overload.has_no_room()
     for _ in range(2):
-        worker.shedding.begin_turn()
+        worker.shedding.begin_turn(100)
         assert [worker.asks() is None for _ in range(30)].count(True) in (
             STRICT_TURN_REQUESTS,
             STRICT_TURN_REQUESTS + 1,
@@ -96,12 +102,12 @@ def test_under_overload_the_loop_comes_round_soon(worker: Worker) -> None:
 
 def test_under_overload_who_asks_less_finds_room_where_who_asks_more_does_not(worker: Worker) -> None:
     worker.shedding.overload.has_no_room()
-    worker.shedding.begin_turn()
+    worker.shedding.begin_turn(100)
     for _ in range(50):
         worker.asks("flood")
     assert worker.asks("flood") is not None
     assert worker.asks("modest") is None
-    worker.shedding.begin_turn()
+    worker.shedding.begin_turn(100)
     assert worker.asks("flood", in_hand=LEAST_IN_HAND) is not None
     assert worker.asks("modest", in_hand=LEAST_IN_HAND) is None
 

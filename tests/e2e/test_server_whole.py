@@ -61,7 +61,8 @@ def test_log_of_a_whole_life_is_json_and_holds_no_credential(server: RunningServ
     assert server.stop() == 0
     lines = server.log_lines()
     assert {"time", "level", "logger", "message"} <= set.intersection(*(set(line) for line in lines))
-    assert [line["status"] for line in lines if line.get("route", "").endswith("/predict")][:2] == [200, 401]
+    # Each worker writes when it has time, so the order is not that of the requests.
+    assert {200, 401} <= {line["status"] for line in lines if line.get("route", "").endswith("/predict")}
     assert client.client_secret not in server.log_text()
     assert token.rpartition(".")[2] not in server.log_text()
 

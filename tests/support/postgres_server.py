@@ -44,12 +44,15 @@ class PostgresServer:
 
     def freeze(self) -> None:
         """Keep it from running: its connections stay open and nothing is answered."""
-        for pid in self._pids():
-            os.kill(pid, signal.SIGSTOP)
+        self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
         for pid in self._pids():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # one that served a connection has ended meanwhile
+                os.kill(pid, number)
 
     def _pids(self) -> list[int]:
         first = int((self._data / "postmaster.pid").read_text().splitlines()[0])

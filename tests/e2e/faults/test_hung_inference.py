@@ -63,7 +63,7 @@ def test_a_slow_run_is_stopped_at_its_caller_s_deadline_and_the_worker_stays(
         must_hold=MUST_HOLD,
     )
     assert reply.status == 504
-    assert WAITS_SECONDS <= after < WAITS_SECONDS + 2
+    assert WAITS_SECONDS <= after < WAITS_SECONDS + 10
     assert set(load.outcome.statuses()) == {200}
     assert server.running.worker_pids() == before
 
@@ -110,7 +110,7 @@ def test_a_run_that_nothing_stops_harms_nobody_else_and_its_worker_is_replaced(
     )
     assert reply.status == 504
     if model == "slow-stuck":
-        assert WAITS_SECONDS <= after < WAITS_SECONDS + 2
+        assert WAITS_SECONDS <= after < WAITS_SECONDS + 10
     assert set(load.outcome.statuses()) == {200}
     assert running.metric("secure_ml_api_hung_runs_total", model=model) == hung_before + 1
     assert model in [line["model"] for line in server.said("a run does not end")]

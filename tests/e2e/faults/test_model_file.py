@@ -81,5 +81,6 @@ def test_a_version_whose_files_were_changed_is_refused_and_the_one_before_serves
 
 def answered(server: Loaded, name: str) -> tuple[str, float]:
     """Which version answered for ``name``, and what."""
-    reply = server.ask(name, *ROW).json()
-    return reply["version"], reply["prediction"]
+    reply = server.ask(name, *ROW)
+    assert reply.status == 200, reply.body
+    return reply.json()["version"], reply.json()["prediction"]

@@ -188,7 +188,7 @@ class InferenceSettings(_Section):
     """Model runs at once per worker; 0 takes the worker's share of the CPUs."""
     max_waiting: Count = 64
     """Requests of one worker that may wait for a run; more are answered 503, and as long as more come, fewer may wait:
-    three runs' worth of each model, so that who waits is answered soon."""
+    two runs' worth of each model, so that who waits is answered soon."""
     threads_per_run: Count = 1
     """Threads that one run may use."""
     run_limit_seconds: Seconds = 60.0

@@ -8,13 +8,12 @@ Whoever has a place may take others out of the line along into the same run.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from itertools import takewhile
 from threading import TIMEOUT_MAX, Lock
-from typing import NoReturn
 
 from ..errors import DeadlineExceeded
 from .deadline import Deadline
@@ -86,21 +85,16 @@ class Admission:
                 self._join(ticket.kind)
         return self._wait(ticket)
 
-    def check(self, kind: object, client: str) -> None:
-        """Raise Overloaded if a ticket of ``client`` would be refused now."""
-        if self._line:
-            with self._lock:
+    def check(self, kind: object, client: str, on_the_way: Counter[str] | None = None) -> None:
+        """Raise Overloaded if a ticket of ``client`` would be refused now.
+
+        With ``on_the_way``, how many of each client are known to be coming, also if there are enough of them.
+        """
+        with self._lock:
+            if self._line:
                 self._lines.check(kind, client, self._line)
-
-    def most_at_once(self, kind: object) -> int:
-        """How many requests for ``kind`` a worker should work on now."""
-        with self._lock:
-            return self._lines.most_at_once(kind)
-
-    def refuse(self, kind: object) -> NoReturn:
-        """Raise Overloaded."""
-        with self._lock:
-            self._lines.refuse(kind, self._line)
+            if on_the_way:
+                self._lines.check_way(kind, client, on_the_way, self._line)
 
     def has_no_room(self) -> None:
         """The worker has no room for another request: from now on whoever waits for most of it waits less."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 # Under overload a caller waits for so many runs of its model at the most, so its answer takes three; at 80 % of what a
 # model can do, the answer of one caller in a hundred takes two. With fewer a place would stay empty between two runs.
 STRICT_RUNS = 2
+# So many times as many places are left for those who ask far less than others: several may ask at the same moment.
+_SPARED = 4
+# So many more may be between the loop and the line, there and back: threads take their time when the CPU is short.
+_BETWEEN = 4
 # How fast the mean of the callers in a run follows.
 _WEIGHT = 0.1
 # More lines than this are not remembered; a worker serves fewer models.
@@ -23,16 +27,13 @@ _MOST_LINES = 1024
 FULL = "the server has all the work that it can finish in time"
 
 
-def fits(clients: Counter[str], client: str, bound: int) -> bool:
-    """Whether one more of ``client`` finds room beside those that are there, so many of each, under ``bound``.
+def fits(clients: Counter[str], bound: int, *, is_modest: bool) -> bool:
+    """Whether one more finds room beside those that are there, so many of each client, under ``bound``.
 
-    A client who has less than an equal part is not kept out by the one who has most: then only the others count.
+    One who ``is_modest`` is not kept out by the client who has most, and hardly by the others.
     """
     total = clients.total()
-    if total < bound:
-        return True
-    has_less = clients[client] * len(clients | Counter({client: 1})) < total
-    return has_less and total - max(clients.values()) < bound
+    return total < bound or (is_modest and total - max(clients.values(), default=0) < _SPARED * bound)
 
 
 class Line:
@@ -76,19 +77,25 @@ class Lines:
             return self._most
         return min(self._most, max(1, round(STRICT_RUNS * self._places * line.callers_per_run)))
 
-    def most_at_once(self, kind: object) -> int:
-        """How many may be on their way to ``kind``, wait for it or be in a run of it now."""
-        return self.bound(kind) + max(1, round(self._places * self._of(kind).callers_per_run))
+    def check_way(self, kind: object, client: str, on_the_way: Counter[str], waiting: Collection[Ticket]) -> None:
+        """Raise Overloaded when one more of ``client`` is too many beside those ``on_the_way`` to a run or in one."""
+        line = self._of(kind)
+        most = self.bound(kind) + max(1, round(self._places * line.callers_per_run)) + _BETWEEN
+        if not fits(on_the_way, most, is_modest=line.overload.shares.is_modest(client)):
+            self.refuse(kind, waiting)
 
     def check(self, kind: object, client: str, waiting: Collection[Ticket]) -> None:
         """Raise Overloaded when one more of ``client`` does not fit to those ``waiting``."""
-        self._of(kind).overload.look()
+        overload = self._of(kind).overload
+        overload.look()
+        if overload.is_strict:
+            overload.shares.asked(client)
         bound = self.bound(kind)
         if len(waiting) < bound:
             return
         clients = Counter(ticket.client for ticket in waiting if ticket.kind is kind)
         most = self._most if clients.total() < bound else 2 * self._most
-        if len(waiting) < most and fits(clients, client, bound):
+        if len(waiting) < most and fits(clients, bound, is_modest=overload.shares.is_modest(client)):
             return
         self.refuse(kind, waiting)
 

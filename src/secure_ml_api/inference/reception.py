@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from ..errors import Overloaded
 from .call import Call
-from .lines import fits
 from .overload import Overload
 from .runner import Runner
 
@@ -75,12 +74,10 @@ class Reception:
         refused = self._refused.get((authorization, target)) if target is not None else None
         if refused is None or self._runner is None or self._clock() >= refused.until:
             return None
-        admission, kind = self._runner.admission, id(refused.kind)
-        clients = Counter(client for of, client in self._handed.values() if of == kind)
+        kind = id(refused.kind)
+        on_the_way = Counter(client for of, client in self._handed.values() if of == kind)
         try:
-            admission.check(refused.kind, refused.client)
-            if not fits(clients, refused.client, admission.most_at_once(refused.kind)):
-                admission.refuse(refused.kind)
+            self._runner.admission.check(refused.kind, refused.client, on_the_way)
         except Overloaded as overloaded:
             return overloaded.retry_after_seconds
         if holder is not None:

@@ -1,4 +1,4 @@
-"""Who has asked for more than their share lately, so that they are the first to be turned away."""
+"""Who asks for far less than others do, so that they are not turned away because of those."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ class Shares:
         self._asked[caller] = self._asked.get(caller, 0.0) + 1.0
         self._total += 1.0
 
-    def is_over(self, caller: str) -> bool:
-        """Whether ``caller`` has asked at least as often as the mean of all who have; not who has not."""
+    def is_modest(self, caller: str) -> bool:
+        """Whether ``caller`` has asked, and less than half as often as the mean of all who have.
+
+        Half, as of many who ask alike, each now and then, half are below the mean at any moment.
+        """
         asked = self._asked.get(caller)
-        return asked is not None and asked * len(self._asked) >= self._total
+        return asked is not None and 2 * asked * len(self._asked) < self._total
 
     def fade(self) -> None:
         """Let time pass: what was asked longer ago counts less, and who asked little is forgotten."""

@@ -2,7 +2,8 @@
 
 Two things can be too many: requests in the hands of threads, and requests that are answered in place, which wait in the
 sockets for the loop to come round. Both are bounded generously until they do not suffice, and tightly from then on
-(``inference.overload``). A caller who asks less often than others finds twice as much room. Probes and scrapes pass by.
+(``inference.overload``). A caller who asks far less often than others finds twice as much room. Probes and scrapes
+pass by.
 """
 
 from __future__ import annotations
@@ -109,10 +110,10 @@ class Shedding:
         caller = head.authorization or ""
         if self.overload.is_strict:
             self.overload.shares.asked(caller)
-        has_less = not self.overload.shares.is_over(caller)
+        is_modest = self.overload.shares.is_modest(caller)
         seconds = self._reception.turned_away(head.path, head.authorization, None if in_hand is None else connection)
         has_room = self._has_room_in_turn if in_hand is None else partial(self._has_room, connection, in_hand)
-        if seconds is None and not has_room(has_less):
+        if seconds is None and not has_room(is_modest):
             seconds = self.overload.drain.retry_after_seconds()
         if seconds is not None:
             self.forget(connection)
@@ -140,22 +141,22 @@ class Shedding:
             self._in_hand_limit.restart()
             self._reception.has_no_room()
 
-    def _has_room(self, connection: Connection, in_hand: int, has_less: bool) -> bool:
+    def _has_room(self, connection: Connection, in_hand: int, is_modest: bool) -> bool:
         if self.has_room_in_hand(connection, in_hand):
             return True
         # Those who ask less have as much room again for themselves, however much of it the others hold.
-        if has_less and len(self._spared) < self._in_hand_limit.limit:
+        if is_modest and len(self._spared) < self._in_hand_limit.limit:
             self._spared.add(connection)
             return True
         return False
 
-    def _has_room_in_turn(self, has_less: bool) -> bool:
+    def _has_room_in_turn(self, is_modest: bool) -> bool:
         if not self.overload.is_strict:
             return True
         if self._taken_in_turn < STRICT_TURN_REQUESTS:
             self._taken_in_turn += 1
             return True
-        if has_less and self._spared_in_turn < STRICT_TURN_REQUESTS:
+        if is_modest and self._spared_in_turn < STRICT_TURN_REQUESTS:
             self._spared_in_turn += 1
             return True
         return False

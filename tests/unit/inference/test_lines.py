@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -75,10 +76,29 @@ def test_runs_that_take_many_along_let_many_wait() -> None:
 def test_a_client_finds_room_in_a_line_that_another_fills() -> None:
     bench = Bench(most=64)
     bench.ask(1000, "flood")
+    assert bench.ask(4, "modest") == 4
+    assert not bench.asks("flood")
     bench.waiting.clear()
     bench.ask(1000, "flood")
-    assert bench.asks("modest")
-    assert not bench.asks("flood")
+    assert all(bench.asks(client) for client in ("modest", "shy", "new"))
+
+
+def test_many_clients_who_ask_alike_share_the_strict_bound() -> None:
+    bench = Bench(most=64)
+    bench.ask(65)
+    bench.waiting.clear()
+    chance = Random(3)
+    for _ in range(2000):
+        bench.asks(str(chance.randrange(50)))
+        if chance.random() < 0.3:
+            bench.a_run_takes(1)
+    lengths = []
+    for _ in range(1000):
+        bench.asks(str(chance.randrange(50)))
+        if chance.random() < 0.3:
+            bench.a_run_takes(1)
+        lengths.append(len(bench.waiting))
+    assert sum(lengths) / len(lengths) <= STRICT_RUNS + 1
 
 
 def test_many_who_have_less_do_not_make_the_line_endless() -> None:
@@ -128,17 +148,18 @@ def test_models_that_come_and_go_are_not_remembered_for_ever() -> None:
     assert len(bench.lines._lines) <= 1024
 
 
-@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50)), st.sampled_from("abcdefg"), st.integers(1, 40))
-def test_who_comes_first_is_kept_out_only_by_others_who_have_no_more_either(
-    clients: dict[str, int], client: str, bound: int
+@given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50)), st.integers(0, 40), st.booleans())
+def test_room_is_bounded_and_a_modest_client_is_kept_out_by_no_single_other(
+    clients: dict[str, int], bound: int, is_modest: bool
 ) -> None:
-    there = Counter(clients)
-    most_of_one = max(clients.values(), default=0)
-    if client not in clients and there.total() - most_of_one < bound:
-        assert fits(there, client, bound)
-    if fits(there, client, bound):
-        assert there.total() + 1 <= bound + most_of_one
-        assert there.total() < bound or there[client] < most_of_one
+    there, most_of_one = Counter(clients), max(clients.values(), default=0)
+    room = fits(there, bound, is_modest=is_modest)
+    if not is_modest:
+        assert room is (there.total() < bound)
+    elif there.total() - most_of_one < bound:
+        assert room
+    if room:
+        assert there.total() < max(bound, 4 * bound + most_of_one)
 
 
 @given(

@@ -81,5 +81,9 @@ def test_overload_that_does_not_end_is_tried_once_in_a_while() -> None:
 def test_what_was_asked_before_does_not_count_against_a_caller() -> None:
     overload = Overload(Clock())
     overload.shares.asked("early")
+    for _ in range(9):
+        overload.shares.asked("other")
     overload.has_no_room()
-    assert not overload.shares.is_over("early")
+    overload.shares.asked("other")
+    overload.shares.asked("other")
+    assert not overload.shares.is_modest("early")

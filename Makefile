@@ -25,9 +25,9 @@ test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 	@# Python is started hundreds of times: compiling everything each time would take as long again as the tests.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
 
-check: $(VENV)/.ready-test            ## Everything that needs no server and takes under a minute
+check: $(VENV)/.ready-test            ## Everything that needs no server and packs no model: under a minute on a free machine
 	@$(MAKE) --no-print-directory lint types
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests/unit -q $(IN_PARALLEL)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests/unit -q -m "not slow" $(IN_PARALLEL)
 
 lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
 	$(BIN)/ruff check .

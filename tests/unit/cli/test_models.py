@@ -76,6 +76,7 @@ def trained(tmp_path: Path) -> tuple[str, str]:
     return str(tmp_path / "model.skops"), str(tmp_path / "sample.csv")
 
 
+@pytest.mark.slow
 def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
     terminal: Terminal, trained: tuple[str, str]
 ) -> None:
@@ -93,6 +94,7 @@ def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
     assert [row["serving"] for row in terminal.json("list")] == [True]
 
 
+@pytest.mark.slow
 def test_pack_and_show_print_the_table_of_timings_with_the_kept_form_marked(
     terminal: Terminal, trained: tuple[str, str]
 ) -> None:
@@ -109,6 +111,7 @@ def test_pack_and_show_print_the_table_of_timings_with_the_kept_form_marked(
         assert sum(line.endswith("as trained") for line in out.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_it_takes(
     terminal: Terminal, tmp_path: Path
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_
     np.testing.assert_allclose(value, model.predict(rows))
 
 
+@pytest.mark.slow
 def test_pack_prints_json_and_nothing_else_when_asked(terminal: Terminal, trained: tuple[str, str]) -> None:
     source, sample = trained
     packed = terminal.json("pack", source, "--name", "churn", "--sample", sample, "--target", "answer")
@@ -142,6 +146,7 @@ def test_pack_prints_json_and_nothing_else_when_asked(terminal: Terminal, traine
     assert packed["manifest"]["parity"]["sample_rows"] == 300
 
 
+@pytest.mark.slow
 def test_a_pickle_needs_consent_and_consent_is_told_what_it_means(terminal: Terminal, tmp_path: Path) -> None:
     frame, words, _ = customers()
     (tmp_path / "model.pkl").write_bytes(pickle.dumps(pipeline(LogisticRegression()).fit(frame, words)))

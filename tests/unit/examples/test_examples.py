@@ -17,6 +17,8 @@ from secure_ml_api.packaging.trained import Trained
 from secure_ml_api.settings import read_settings
 from support.packages import store_in
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:

@@ -37,6 +37,8 @@ from secure_ml_api.runtimes.onnx import open_graph
 from secure_ml_api.tensors import Tensors
 from support.training import CITIES, customers, pipeline, table
 
+pytestmark = pytest.mark.slow
+
 FRAME, WORDS, NUMBER = customers()
 MATRIX = FRAME.drop(columns="city").fillna(40.0).to_numpy()
 NAMES = ("income (€)", "age", "plan")

@@ -31,6 +31,8 @@ from secure_ml_api.packaging.subject import Subject
 from secure_ml_api.packaging.table import Table
 from secure_ml_api.tensors import NUMPY_DTYPES, Tensors
 
+pytestmark = pytest.mark.slow
+
 RANDOM = np.random.default_rng(11)
 ROWS = RANDOM.normal(size=(300, 4))
 NAMES = ["a", "b", "c", "d"]

@@ -19,6 +19,8 @@ from secure_ml_api.packaging.pack import pack, pack_estimator
 from support.packages import store_in
 from support.training import customers, pipeline, table
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:

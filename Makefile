@@ -7,6 +7,7 @@ HOME_DIR ?= var
 # Much of the suite waits for servers: one process more than there are CPUs, and no more than a machine's memory holds.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 IN_PARALLEL := -n $(WORKERS) --dist loadscope -p no:benchmark
+FAULT_TESTS := tests/e2e/faults
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,9 @@ test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
 	@$(MAKE) --no-print-directory lint types
 	@# Python is started hundreds of times: compiling everything each time would take as long again as the tests.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS)
+	@# By themselves: what a fault does to a server under load is not to be told from what other tests do to it.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope -p no:benchmark $(FAULT_TESTS)
 
 check: $(VENV)/.ready-test            ## Everything that needs no server and packs no model: under a minute on a free machine
 	@$(MAKE) --no-print-directory lint types
@@ -48,7 +51,7 @@ bench: $(VENV)/.ready-test            ## Time each step of a request, beside the
 	  $(if $(wildcard .benchmarks/*/*.json),--benchmark-compare) $(BENCH)
 
 faults: $(VENV)/.ready-test            ## Measure the server under each fault and write docs/reliability.md
-	$(BIN)/python -m pytest tests/e2e/faults/$(FAULTS) --figures docs/reliability.md --timeout 900
+	$(BIN)/python -m pytest $(FAULT_TESTS)/$(FAULTS) --figures docs/reliability.md --timeout 900
 
 fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see tests/fuzz/README.md
 	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)

@@ -15,8 +15,8 @@ from .drain import Drain
 from .shares import Shares
 
 # Strictness ends with a second in which fewer than this part of the callers were turned away: load that fits has bursts
-# that a strict bound refuses.
-CALM_SHARE = 0.1
+# that a strict bound refuses, the more so where the CPU is short.
+CALM_SHARE = 0.2
 # Callers that come again at once whatever they are told, so many that they fit into the generous bounds but not into
 # the strict ones, look like overload that never ends. Once in so many seconds it is tried whether they are.
 PROBE_SECONDS = 60.0

@@ -24,8 +24,10 @@ logger = logging.getLogger(__name__)
 GENEROUS_TURN_SECONDS = 0.05
 # A long turn with no more connections than this is the doing of a slow machine; to refuse some of so few helps nobody.
 FEW_IN_A_TURN = 16
-# Under overload a turn holds so many requests, some 2 ms of work: a count, as time may also be another process's.
+# Under overload a turn holds so many requests, some 2 ms of work: a count, as time may also be another process's. When
+# very many wait it holds one of so many: a refusal costs a tenth of a quick answer, and most of a turn is for answers.
 STRICT_TURN_REQUESTS = 8
+STRICT_TURN_PART = 4
 # A turn may be long once, for whatever reason; a queue that stands makes turns long for so long (CoDel's interval).
 STANDING_SECONDS = 0.1
 # Requests in the hands of threads that are not with a model: more only take the interpreter from each other. How
@@ -153,7 +155,7 @@ class Shedding:
     def _has_room_in_turn(self, is_modest: bool) -> bool:
         if not self.overload.is_strict:
             return True
-        if self._taken_in_turn < STRICT_TURN_REQUESTS:
+        if self._taken_in_turn < max(STRICT_TURN_REQUESTS, self._ready // STRICT_TURN_PART):
             self._taken_in_turn += 1
             return True
         if is_modest and self._spared_in_turn < STRICT_TURN_REQUESTS:

@@ -114,7 +114,8 @@ def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
         assert refused.latency(99) < 0.05
     # However busy the machine is: a queue would keep the accepted waiting for 0.6 s, and no refusal makes goodput.
     assert goodput >= (0.5 if server.work.sleeps else 0.1)
-    assert served.latency(50) < 0.3
+    if is_promised:
+        assert served.latency(50) < 0.3
 
 
 def _latencies(outcome: Outcome) -> str:

@@ -13,7 +13,7 @@ from secure_ml_api.inference.reception import Reception
 from secure_ml_api.server import shedding
 from secure_ml_api.server.connection import Connection
 from secure_ml_api.server.error_pages import overloaded_answer
-from secure_ml_api.server.shedding import FEW_IN_A_TURN, LEAST_IN_HAND, STRICT_TURN_REQUESTS, Shedding
+from secure_ml_api.server.shedding import FEW_IN_A_TURN, LEAST_IN_HAND, STRICT_TURN_PART, STRICT_TURN_REQUESTS, Shedding
 from secure_ml_api.settings import ServerSettings
 
 MOST = 100
@@ -93,11 +93,14 @@ def test_long_turns_with_few_callers_are_a_slow_machine_and_no_overload(worker: 
 def test_under_overload_the_loop_comes_round_soon(worker: Worker) -> None:
     worker.shedding.overload.has_no_room()
     for _ in range(2):
-        worker.shedding.begin_turn(100)
-        assert [worker.asks() is None for _ in range(30)].count(True) in (
-            STRICT_TURN_REQUESTS,
-            STRICT_TURN_REQUESTS + 1,
-        )
+        worker.shedding.begin_turn(30)
+        assert [worker.asks() is None for _ in range(30)].count(True) == STRICT_TURN_REQUESTS
+
+
+def test_when_very_many_wait_a_turn_holds_a_part_of_them(worker: Worker) -> None:
+    worker.shedding.overload.has_no_room()
+    worker.shedding.begin_turn(80)
+    assert [worker.asks() is None for _ in range(80)].count(True) == 80 // STRICT_TURN_PART
 
 
 def test_under_overload_who_asks_less_finds_room_where_who_asks_more_does_not(worker: Worker) -> None:

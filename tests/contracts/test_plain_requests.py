@@ -96,9 +96,11 @@ def test_body_of_a_plain_request_that_a_thread_has_keeps_its_room() -> None:
     with client, server:
         limits, constants, room = ServerSettings(), worker_constants(CFG), Room(len(body))
         connection = PlainConnection(CFG, server, CLIENT, SERVER, limits, room=room, constants=constants)
-        client.sendall(b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-        while not connection.is_complete:
-            assert connection.receive()
+        request = b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        for part in (request[:90_000], request[90_000:]):
+            client.sendall(part)
+            while connection.has_unread:
+                assert connection.receive()
         connection.hand_over()
         assert connection.handed_over is not None
         assert not room.take(len(body))

@@ -191,12 +191,26 @@ class InferenceSettings(_Section):
     two runs' worth of each model, so that who waits is answered soon."""
     threads_per_run: Count = 1
     """Threads that one run may use."""
+    architectures: tuple[str, ...] = ()
+    """Networks that PyTorch may build for packages that it runs itself: names of entry points of the group
+    ``secure_ml_api.architectures``. What is not named here is never imported."""
     run_limit_seconds: Seconds = 60.0
     """Time after which a run is taken to hang: its worker is replaced once another serves, and finishes what its other
     callers asked. Callers of that run were answered 504 at their deadlines."""
     max_abandoned_runs: Annotated[int, Field(ge=0)] = 4
     """Runs of one worker that may go on, without a place, although all their callers were answered 504; beyond, a run
     keeps its place until it ends."""
+
+    @field_validator("architectures", mode="before")
+    @classmethod
+    def _architectures_listed(cls, value: object) -> object:
+        return _listed(value)
+
+
+class ModelsSettings(_Section):
+    watch_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How often each worker looks whether versions came, went or were promoted by anything but this program's own
+    commands, which tell it; 0 never."""
 
 
 class BatchingSettings(_Section):
@@ -231,6 +245,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     audit: AuditSettings = AuditSettings()
     state: StateSettings = StateSettings()
+    models: ModelsSettings = ModelsSettings()
     inference: InferenceSettings = InferenceSettings()
     batching: BatchingSettings = BatchingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

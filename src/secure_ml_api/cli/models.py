@@ -36,8 +36,14 @@ def command() -> None:
     help="Rows to prove the package on, kept in it: CSV with the feature names in its first row, or Parquet.",
 )
 @click.option("--target", help="Column of the sample that is the answer and not a feature.")
-@click.option("--trust-pickle", is_flag=True, help="Read a pickle or joblib file too, in a process of its own.")
-@click.option("--allow-sklearn", is_flag=True, help="Let scikit-learn itself serve it if no graph does as well.")
+@click.option("--trust-pickle", is_flag=True, help="Read a pickle, joblib or .pt2 file too, in a process of its own.")
+@click.option(
+    "--allow-native",
+    "--allow-sklearn",
+    "allow_native",
+    is_flag=True,
+    help="Let scikit-learn, PyTorch or TensorFlow itself serve it if no graph does as well.",
+)
 @click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
 @click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
 @click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
@@ -53,7 +59,7 @@ def pack(
     sample: Path,
     target: str | None,
     trust_pickle: bool,
-    allow_sklearn: bool,
+    allow_native: bool,
     labels: tuple[str, ...],
     bounds: tuple[str, ...],
     task: Task | None,
@@ -62,13 +68,13 @@ def pack(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Turn the trained model in SOURCE (skops) into a signed package, once it is proven to answer the same.
+    """Turn the trained model in SOURCE (skops, .keras, .pt2) into a signed package, proven to answer the same.
 
     Every row of the sample, and rows made from it, must get the trained model's class, and its numbers to within a
     stated tolerance; otherwise nothing is packed. Of the forms that are proven the fastest is kept.
 
-    With --allow-sklearn the trained model itself is one of those forms. Serving it takes scikit-learn (the extra
-    "train") wherever the server runs, which no other package needs.
+    With --allow-native the trained model itself is one of those forms. Serving it takes its framework (the extra
+    "train", "torch" or "tensorflow") wherever the server runs, which no other package needs.
     """
     from ..packaging.options import Options
     from ..packaging.pack import pack as pack_file
@@ -81,7 +87,7 @@ def pack(
         target=target,
         description=description,
         metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
-        allow_sklearn=allow_sklearn,
+        allow_native=allow_native,
     )
     if trust_pickle:
         click.echo(_PICKLE_WARNING, err=True)
@@ -134,9 +140,11 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
     Exits with 1 when any package is refused.
     """
     from ..errors import PackageRefused
+    from ..models.store import Store
     from .models_shown import verify_lines, verify_rows
 
-    rows = verify_rows(_store(home), name, version)
+    settings = load(home)
+    rows = verify_rows(Store.of(settings), name, version, settings.inference.architectures)
     say(rows, as_json, verify_lines(rows))
     refused = [row for row in rows if not row["verified"]]
     if refused:

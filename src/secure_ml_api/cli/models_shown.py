@@ -10,6 +10,7 @@ import click
 from ..errors import PackageRefused
 from ..models.aliases import PRODUCTION, choose_version
 from ..models.manifest import Manifest, ParityReport
+from ..models.model import installed_runtimes
 from ..models.recheck import recheck_package
 from ..models.store import Store
 from ..tensors import Column
@@ -133,8 +134,11 @@ def listing_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "  ".join([where, serving, row["task"], row["runtime"], row["created"], *row["aliases"]])
 
 
-def verify_rows(store: Store, name: str | None, version: str | None) -> list[dict[str, Any]]:
-    """Signature, digests and parity of the packages that were asked for."""
+def verify_rows(
+    store: Store, name: str | None, version: str | None, architectures: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Signature, digests and parity of the packages that were asked for; PyTorch may build ``architectures``."""
+    runtimes = installed_runtimes(architectures)
     names = store.names() if name is None else [name]
     wanted = [(each, one) for each in names for one in ([version] if version else store.versions(each))]
     if not wanted:
@@ -143,7 +147,7 @@ def verify_rows(store: Store, name: str | None, version: str | None) -> list[dic
     for each, one in wanted:
         row: dict[str, Any] = {"name": each, "version": one, "verified": True, "reason": ""}
         try:
-            comparison = recheck_package(store.verify(each, one))
+            comparison = recheck_package(store.verify(each, one), runtimes)
             row["rows"] = len(comparison.differing)
             row["largest_differences"] = comparison.largest_differences
         except PackageRefused as refused:

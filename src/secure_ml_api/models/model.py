@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import PackageRefused
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
 from ..runtimes.sklearn import SklearnRuntime
+from ..runtimes.tensorflow import TensorFlowRuntime
+from ..runtimes.torch import TorchRuntime
 from ..tensors import Signature
 from .manifest import Manifest
 from .pace import MANY_ROWS, Pace, measure
 from .sample import SAMPLE_FILE, Sample, read_sample
 from .verification import VerifiedPackage
 
-RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(), SklearnRuntime())
+
+def installed_runtimes(architectures: Sequence[str] = ()) -> tuple[Runtime, ...]:
+    """Every runtime there is; PyTorch builds the ``architectures`` that are named and no other."""
+    return OnnxRuntime(), SklearnRuntime(), TorchRuntime(architectures), TensorFlowRuntime()
+
+
+RUNTIMES: tuple[Runtime, ...] = installed_runtimes()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from ..errors import PackingError
 from ..models.manifest import ParityReport, Provenance, Timing
 from ..models.sample import write_sample
+from ..runtimes.protocol import Session
 from ..runtimes.sklearn import SklearnSession
 from ..tensors import Signature
 from .contest import Found, RuntimeName, proven
 from .extras import library_versions, quiet
+from .networks.network import NetworkEstimator
 from .options import Options
 from .stopwatch import Clock, Entrant, fastest, race
 from .subject import Subject
@@ -24,7 +26,7 @@ from .table import Table
 # What the trained model itself is called in the table of timings, where it stands for comparison.
 AS_TRAINED = "as trained"
 
-Source = Literal["skops", "pickle", "joblib", "estimator"]
+Source = Literal["skops", "pickle", "joblib", "keras", "torch-export", "estimator"]
 
 
 class Blueprint(BaseModel):
@@ -77,8 +79,13 @@ def build(
 
 
 def _as_trained(subject: Subject) -> Entrant:
-    reference = subject.reference("FP64")
-    session = SklearnSession(subject.trained.estimator, reference.signature)
+    estimator = subject.trained.estimator
+    reference = subject.reference("FP32" if isinstance(estimator, NetworkEstimator) else "FP64")
+    session: Session
+    if isinstance(estimator, NetworkEstimator):
+        session = estimator.session(reference.signature)
+    else:
+        session = SklearnSession(estimator, reference.signature)
     return Entrant(AS_TRAINED, session, reference.rows, [spec.name for spec in reference.signature.outputs])
 
 
@@ -112,5 +119,5 @@ def _refusal(kind: str, reasons: Mapping[str, str]) -> str:
         else "use an estimator that https://onnx.ai/sklearn-onnx/supported.html lists"
     )
     causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
-    consent = "or let scikit-learn itself serve it, with --allow-sklearn"
+    consent = "or let the framework that trained it serve it, with --allow-native"
     return f"no graph answers as this {kind} does ({causes}); {remedy}, {consent}"

@@ -9,18 +9,29 @@ from typing import Literal
 from ..runtimes.onnx import MODEL_FILE, open_graph
 from ..runtimes.protocol import Session
 from ..runtimes.sklearn import ESTIMATOR_FILE, open_estimator
+from ..runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
+from ..runtimes.torch import WEIGHTS_FILE, Design, open_network
 from ..tensors import Signature
 from .candidates import CANDIDATES, Candidate
+from .graph import normalise
 from .graphs.writer import Inapplicable
+from .networks.finish import finished
+from .networks.network import NetworkEstimator
 from .optimised import optimised
 from .proof import Proof, Reference, prove
 from .stopwatch import Entrant
 from .subject import Subject
+from .trained import Trained
 
-RuntimeName = Literal["onnx", "sklearn"]
+RuntimeName = Literal["onnx", "sklearn", "torch", "tensorflow"]
 
 # What the model's file is called in a package of each runtime.
-MODEL_FILES: dict[RuntimeName, str] = {"onnx": MODEL_FILE, "sklearn": ESTIMATOR_FILE}
+MODEL_FILES: dict[RuntimeName, str] = {
+    "onnx": MODEL_FILE,
+    "sklearn": ESTIMATOR_FILE,
+    "torch": WEIGHTS_FILE,
+    "tensorflow": ARCHIVE_FILE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,9 @@ def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
     """The candidates that hold, up to the first tier in which one is without any difference; why the others do not."""
     found: list[Found] = []
     reasons: dict[str, str] = {}
+    unfit: dict[str, str] = {}
     settled: set[str] = set()
-    for tier, candidates in groupby(CANDIDATES, key=lambda candidate: candidate.tier):
+    for tier, candidates in groupby(_candidates(subject), key=lambda candidate: candidate.tier):
         if tier > 0 and settled:
             break
         for candidate in candidates:
@@ -53,7 +65,8 @@ def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
                 continue
             try:
                 forms = _attempt(candidate, subject)
-            except Inapplicable:
+            except Inapplicable as inapplicable:
+                unfit.setdefault(_one_line(inapplicable), candidate.name)
                 continue
             except Exception as error:  # noqa: BLE001 - a converter may raise anything; the next one may still work
                 reasons.setdefault(_one_line(error), candidate.name)
@@ -61,12 +74,28 @@ def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
             found.extend(forms)
             if forms[0].proof.report.differing_near_ties == 0:
                 settled.add(candidate.kind)
-    if subject.options.allow_sklearn:
-        try:
-            found.append(_unconverted(subject))
-        except Exception as error:  # noqa: BLE001 - as for the other candidates
-            reasons.setdefault(_one_line(error), "scikit-learn itself")
-    return found, reasons
+    if subject.options.allow_native:
+        _try_unconverted(subject, found, reasons)
+    return found, reasons or unfit
+
+
+def _try_unconverted(subject: Subject, found: list[Found], reasons: dict[str, str]) -> None:
+    try:
+        found.append(_unconverted(subject))
+    except Exception as error:  # noqa: BLE001 - as for the other candidates
+        reasons.setdefault(_one_line(error), "the framework itself")
+
+
+def _candidates(subject: Subject) -> tuple[Candidate, ...]:
+    estimator = subject.trained.estimator
+    if not isinstance(estimator, NetworkEstimator):
+        return CANDIDATES
+
+    def build(_: Trained, signature: Signature) -> bytes:
+        graph = estimator.network.graph(estimator.n_features_in_)
+        return normalise(finished(graph, estimator.gives, signature), signature)
+
+    return (Candidate(estimator.network.graph_name, "stock", "FP32", 0, build),)
 
 
 def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:
@@ -86,7 +115,13 @@ def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:
 
 def open_model(runtime: RuntimeName, model: bytes, signature: Signature) -> Session:
     """A session on ``model`` as a server would open it; raises PackageRefused."""
-    return open_graph(model, signature) if runtime == "onnx" else open_estimator(model, signature)
+    if runtime == "sklearn":
+        return open_estimator(model, signature)
+    if runtime == "torch":
+        return open_network(model, signature, frozenset({Design.of(model).architecture}))
+    if runtime == "tensorflow":
+        return open_saved_model(model, signature)
+    return open_graph(model, signature)
 
 
 def _graph(name: str, model: bytes, reference: Reference) -> Found:
@@ -95,11 +130,17 @@ def _graph(name: str, model: bytes, reference: Reference) -> Found:
 
 
 def _unconverted(subject: Subject) -> Found:
-    """The trained model itself, for the runtime that is scikit-learn."""
+    """The trained model itself, for the runtime that is its framework; raises Inapplicable for one that has none."""
+    estimator = subject.trained.estimator
+    if isinstance(estimator, NetworkEstimator):
+        reference = subject.reference("FP32")
+        runtime, model = estimator.network.native(estimator.n_features_in_, estimator.gives)
+        session = open_model(runtime, model, reference.signature)
+        return Found(f"{runtime} itself", runtime, model, session, prove(session, reference), reference)
     import skops.io
 
     reference = subject.reference("FP64")
-    model: bytes = skops.io.dumps(subject.trained.estimator)
+    model = skops.io.dumps(estimator)
     session = open_model("sklearn", model, reference.signature)
     return Found("scikit-learn itself", "sklearn", model, session, prove(session, reference), reference)
 

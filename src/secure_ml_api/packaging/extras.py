@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from ..errors import PackingError
 
-LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "torch", "keras", "tensorflow-cpu")
 _NEEDED = ("sklearn", "skl2onnx", "onnx", "skops")
 
 

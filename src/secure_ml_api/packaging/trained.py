@@ -21,11 +21,11 @@ class Trained:
 
     def __init__(self, estimator: Any, sample: Table, task: Task | None = None) -> None:
         self.estimator = estimator
-        self.kind = type(unwrapped(estimator)).__name__
+        self.kind: str = getattr(estimator, "kind", None) or type(unwrapped(estimator)).__name__
         if not hasattr(estimator, "predict"):
             raise PackingError(f"there is a {self.kind} where a fitted model with predict() should be")
         self.wants_frame = hasattr(estimator, "feature_names_in_")
-        self.task = task or _task_of(estimator)
+        self.task: Task = task or getattr(estimator, "task", None) or _task_of(estimator)
         self.has_probabilities = self.task == "classification" and hasattr(estimator, "predict_proba")
         self.values: Array = _class_values(estimator) if self.task == "classification" else np.empty(0)
         self.classes = _classes(self.values)

@@ -148,6 +148,7 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     services = _services(settings, stores, doormen, runtimes)
     changes = Changes(settings.run_directory)
     caretaker = Caretaker(Store.of(settings), services.registry, changes, settings.models.watch_seconds)
+    services.registry.load()
     house = House(settings, stores, doormen, services, caretaker)
     app.extensions[EXTENSION] = house
     _add_routes(app, house)
@@ -224,7 +225,6 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Se
         threads=inference.threads_per_run,
         runtimes=runtimes or installed_runtimes(inference.architectures),
     )
-    registry.load()
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
     runner = Runner(Admission(runs, inference.max_waiting), settings.batching, inference)
     return Services(

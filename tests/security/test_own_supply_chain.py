@@ -42,7 +42,9 @@ def test_the_locks_are_those_that_make_installs_from() -> None:
 
 def test_the_build_of_pytorch_that_the_tests_use_is_pinned_by_hash_too() -> None:
     assert "--require-hashes --no-deps -r locks/torch.lock" in (ROOT / "Makefile").read_text()
-    assert re.search(r"^torch==[0-9.]+ .*\n +--hash=sha256:[0-9a-f]{64}$", (ROOT / "locks/torch.lock").read_text(), re.M)
+    assert re.search(
+        r"^torch==[0-9.]+ .*\n +--hash=sha256:[0-9a-f]{64}$", (ROOT / "locks/torch.lock").read_text(), re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)

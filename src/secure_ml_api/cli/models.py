@@ -22,7 +22,11 @@ _PICKLE_WARNING = (
 
 @click.group(name="models", short_help="Pack trained models and look after the packages.")
 def command() -> None:
-    """Pack trained models and look after the packages. What changes here serves from the next start or reload on."""
+    """Pack trained models and look after the packages.
+
+    What is packed serves from the next start, reload or `models load` on; what is decided about a model takes effect at
+    once where a server runs on the home.
+    """
 
 
 @command.command()
@@ -97,7 +101,7 @@ def pack(
             source, store=store, name=name, version=version, sample=sample, trust_pickle=trust_pickle, options=options
         )
 
-    result = _change(home, "model.pack", name, version, do)
+    result = change(home, "model.pack", name, version, do)
     manifest = result.manifest
     aliases = _store(home).aliases(name)
     say(summary(manifest, result.digest), as_json, pack_lines(manifest, result.digest, aliases))
@@ -158,19 +162,27 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
 @json_option
 def remove(name: str, version: str, home: Path, as_json: bool) -> None:
     """Delete VERSION of NAME for good; the one in production only as the last."""
-    _change(home, "model.remove", name, version, lambda store: store.remove(name, version))
+    change(home, "model.remove", name, version, lambda store: store.remove(name, version))
     say({"removed": {"name": name, "version": version}}, as_json, [f"removed {name}/{version}"])
 
 
 @command.command()
 @click.argument("name")
 @click.argument("version")
+@click.option("--if", "conditions", multiple=True, metavar="METRIC>=NUMBER", help="Only if this holds; repeat it.")
 @home_option
 @json_option
-def promote(name: str, version: str, home: Path, as_json: bool) -> None:
-    """Let VERSION of NAME answer when a caller asks for none."""
-    aliases = _change(home, "model.promote", name, version, lambda store: store.promote(name, version))
-    _say_aliases(name, aliases, as_json)
+def promote(name: str, version: str, conditions: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Let VERSION of NAME answer when a caller asks for none.
+
+    The conditions are about the metrics that VERSION was packed with; all of them must hold.
+    """
+    from .conditions import require
+
+    if conditions:
+        require(conditions, _store(home).verify(name, version).manifest)
+    aliases = change(home, "model.promote", name, version, lambda store: store.promote(name, version))
+    _say_aliases(home, name, aliases, as_json)
 
 
 @command.command()
@@ -179,11 +191,11 @@ def promote(name: str, version: str, home: Path, as_json: bool) -> None:
 @json_option
 def rollback(name: str, home: Path, as_json: bool) -> None:
     """Let the version of NAME that served before the last promotion serve again."""
-    aliases = _change(home, "model.rollback", name, None, lambda store: store.rollback(name))
-    _say_aliases(name, aliases, as_json)
+    aliases = change(home, "model.rollback", name, None, lambda store: store.rollback(name))
+    _say_aliases(home, name, aliases, as_json)
 
 
-def _change(home: Path, event: str, name: str, version: str | None, change: Callable[[Store], Any]) -> Any:
+def change(home: Path, event: str, name: str, version: str | None, change: Callable[[Store], Any]) -> Any:
     """Make ``change`` to the store of ``home``, and write it to the audit trail with how it ended."""
     from ..errors import HomeError
     from ..models.store import Store
@@ -221,9 +233,12 @@ def _serving(store: Store, name: str) -> str:
     return chosen
 
 
-def _say_aliases(name: str, aliases: dict[str, str], as_json: bool) -> None:
-    line = f"{name}/{aliases['production']} is in production from the next start or reload on"
-    say({"name": name, "aliases": aliases}, as_json, [line])
+def _say_aliases(home: Path, name: str, aliases: dict[str, str], as_json: bool) -> None:
+    from .models_life import take_effect
+
+    effect = take_effect(load(home), name)
+    line = f"{name}/{aliases['production']} is in production {effect.words}"
+    say({"name": name, "aliases": aliases, **effect.told}, as_json, [line])
 
 
 def _number(key: str, text: str) -> float:
@@ -231,3 +246,13 @@ def _number(key: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise click.BadParameter(f"{key} must be a number", param_hint="--metric") from None
+
+
+def _add_life() -> None:
+    from .models_life import COMMANDS
+
+    for each in COMMANDS:
+        command.add_command(each)
+
+
+_add_life()

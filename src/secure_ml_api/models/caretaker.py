@@ -6,7 +6,7 @@ import ctypes
 import gc
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from threading import Event, Thread
 
@@ -28,11 +28,12 @@ class Caretaker:
     """One worker's; ``watch_seconds`` is how often the folder is looked at without being told, 0 for never."""
 
     def __init__(self, store: Store, registry: Registry, changes: Changes, watch_seconds: float = 0.0) -> None:
+        """To be made before ``registry`` loads: what is announced later is taken by the worker."""
         self._store = store
         self._registry = registry
         self._changes = changes
         self._watch_seconds = watch_seconds
-        self._taken = Wanted(0, {})
+        self._taken = changes.wanted()
         self._seen: object = None
         self._next_look = 0.0
         self._slot = 0
@@ -43,8 +44,8 @@ class Caretaker:
         """Take what changed since the master loaded, report, and from now on look for more."""
         self._slot, self._on_refresh = slot, on_refresh
         wanted = self._changes.wanted()
-        if wanted.number:
-            self._refresh(wanted)
+        if wanted.number > self._taken.number:
+            self._refresh(wanted, self._announced(wanted))
         else:
             self._report(wanted)
         self._seen = self._store.fingerprint() if self._watch_seconds else None
@@ -84,8 +85,10 @@ class Caretaker:
         while not self._stopped.wait(_LOOK_SECONDS):
             try:
                 wanted = self._changes.wanted()
-                if wanted.number > self._taken.number or self._has_folder_changed():
-                    self._refresh(wanted)
+                if self._has_folder_changed():
+                    self._refresh(wanted, None)
+                elif wanted.number > self._taken.number:
+                    self._refresh(wanted, self._announced(wanted))
             except Exception:
                 log.exception("the models folder could not be looked at")
 
@@ -97,11 +100,13 @@ class Caretaker:
         before, self._seen = self._seen, self._store.fingerprint()
         return before != self._seen
 
-    def _refresh(self, wanted: Wanted) -> None:
-        again = [name for name, number in wanted.again.items() if number > self._taken.number]
+    def _announced(self, wanted: Wanted) -> list[str]:
+        return [name for name, number in wanted.again.items() if number > self._taken.number]
+
+    def _refresh(self, wanted: Wanted, names: Collection[str] | None) -> None:
         before, problems = self._registry.models(), dict(self._registry.problems)
         try:
-            self._registry.refresh(again)
+            self._registry.refresh(names)
         except OperatorError as refused:  # no key to verify with: what is loaded goes on
             log.error("models were not loaded: %s", refused)  # noqa: TRY400 - the line says all that there is
         after = self._registry.models()

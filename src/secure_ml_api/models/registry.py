@@ -61,16 +61,20 @@ class Registry:
                 self._warm(draft, model)
             self._shelf = draft.shelf()
 
-    def refresh(self, again: Collection[str] = ()) -> None:
-        """Take the home as it is now, in a worker that serves: all at once, when everything new is loaded and warm.
+    def refresh(self, names: Collection[str] | None = None) -> None:
+        """Take the models in ``names`` as they are in the home now, in a worker that serves, verifying them anew.
 
-        What is loaded already is kept as it is; only of the models in ``again`` it is verified anew. A version that
-        fails is named in ``problems`` and changes nothing for the others. Raises KeyFileError as ``load`` does.
+        Without names all that the home holds, where what is loaded already is not verified again. All changes at once,
+        when everything new is loaded and warm. A version that fails is named in ``problems`` and changes nothing for
+        the others. Raises KeyFileError as ``load`` does.
         """
         with self._lock:
-            draft = Draft()
-            for name in self._store.names():
-                self._admit_all(draft, name, again=name in again, waits=False)
+            there = self._store.names()
+            draft = Draft() if names is None else Draft.of(self._shelf)
+            for name in there if names is None else names:
+                draft.forget(name)
+                if name in there:
+                    self._admit_all(draft, name, again=names is not None, waits=False)
             known = {id(model) for model in self.models()}
             for versions in list(draft.models.values()):
                 for model in [model for model in versions.values() if id(model) not in known]:

@@ -83,6 +83,13 @@ class Draft:
             lives=dict(shelf.lives),
         )
 
+    def forget(self, name: str) -> None:
+        """Know nothing of ``name`` any more."""
+        for known in (self.models, self.aliases, self.known, self.lives):
+            known.pop(name, None)
+        self.waiting = {where: package for where, package in self.waiting.items() if where[0] != name}
+        self.problems = {where: what for where, what in self.problems.items() if where.partition("/")[0] != name}
+
     def shelf(self) -> Shelf:
         """What is known now, with what follows from it."""
         serving = {name: choose_version(versions, self.aliases.get(name, {})) for name, versions in self.models.items()}

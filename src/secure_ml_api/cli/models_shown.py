@@ -184,8 +184,14 @@ def _timing_lines(manifest: Manifest) -> Iterator[str]:
 
 
 def _need_lines(manifest: Manifest) -> Iterator[str]:
-    if manifest.runtime == "sklearn":
-        yield "scikit-learn itself runs it: the server needs `pip install 'secure-ml-api[train]'`"
+    natives = {
+        "sklearn": ("scikit-learn", "train"),
+        "xgboost": ("XGBoost", "xgboost"),
+        "lightgbm": ("LightGBM", "lightgbm"),
+    }
+    if manifest.runtime in natives:
+        library, extra = natives[manifest.runtime]
+        yield f"{library} itself runs it: the server needs `pip install 'secure-ml-api[{extra}]'`"
 
 
 def _column_line(column: Column) -> str:

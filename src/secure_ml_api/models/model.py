@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import PackageRefused
+from ..runtimes.lightgbm import LightgbmRuntime
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
 from ..runtimes.sklearn import SklearnRuntime
+from ..runtimes.words import WordsRuntime
+from ..runtimes.xgboost import XgboostRuntime
 from ..tensors import Signature
 from .manifest import Manifest
 from .pace import MANY_ROWS, Pace, measure
 from .sample import SAMPLE_FILE, Sample, read_sample
 from .verification import VerifiedPackage
 
-RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(), SklearnRuntime())
+RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(), WordsRuntime(), SklearnRuntime(), XgboostRuntime(), LightgbmRuntime())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

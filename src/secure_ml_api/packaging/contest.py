@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
-from ..runtimes.onnx import MODEL_FILE, open_graph
 from ..runtimes.protocol import Session
-from ..runtimes.sklearn import ESTIMATOR_FILE, open_estimator
-from ..tensors import Signature
 from .candidates import CANDIDATES, Candidate
 from .graphs.writer import Inapplicable
+from .natives import Native, RuntimeName, natives, open_model
 from .optimised import optimised
 from .proof import Proof, Reference, prove
+from .prose import prose_columns
 from .stopwatch import Entrant
 from .subject import Subject
-
-RuntimeName = Literal["onnx", "sklearn"]
-
-# What the model's file is called in a package of each runtime.
-MODEL_FILES: dict[RuntimeName, str] = {"onnx": MODEL_FILE, "sklearn": ESTIMATOR_FILE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +35,24 @@ class Found:
 
 def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
     """The candidates that hold, up to the first tier in which one is without any difference; why the others do not."""
-    found: list[Found] = []
     reasons: dict[str, str] = {}
+    found: list[Found] = []
+    if prose_columns(subject.trained.estimator, subject.sample.names):
+        # In a graph every text of a run is padded to the longest: one of them beside many short ones takes all memory.
+        reasons["a graph would have to pad every text to the longest"] = "skl2onnx"
+    else:
+        found = _graphs(subject, reasons)
+    for native in natives(subject.trained.estimator, subject.options):
+        try:
+            found.append(_unconverted(native, subject))
+        except Exception as error:  # noqa: BLE001 - as for the other candidates
+            reasons.setdefault(_one_line(error), native.name)
+    return found, reasons
+
+
+def _graphs(subject: Subject, reasons: dict[str, str]) -> list[Found]:
+    """The graphs among the candidates that hold; why the others do not is added to ``reasons``."""
+    found: list[Found] = []
     settled: set[str] = set()
     for tier, candidates in groupby(CANDIDATES, key=lambda candidate: candidate.tier):
         if tier > 0 and settled:
@@ -61,12 +70,7 @@ def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
             found.extend(forms)
             if forms[0].proof.report.differing_near_ties == 0:
                 settled.add(candidate.kind)
-    if subject.options.allow_sklearn:
-        try:
-            found.append(_unconverted(subject))
-        except Exception as error:  # noqa: BLE001 - as for the other candidates
-            reasons.setdefault(_one_line(error), "scikit-learn itself")
-    return found, reasons
+    return found
 
 
 def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:
@@ -84,24 +88,17 @@ def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:
     return found if candidate.kind == "stock" else found[-1:]
 
 
-def open_model(runtime: RuntimeName, model: bytes, signature: Signature) -> Session:
-    """A session on ``model`` as a server would open it; raises PackageRefused."""
-    return open_graph(model, signature) if runtime == "onnx" else open_estimator(model, signature)
-
-
 def _graph(name: str, model: bytes, reference: Reference) -> Found:
     session = open_model("onnx", model, reference.signature)
     return Found(name, "onnx", model, session, prove(session, reference), reference)
 
 
-def _unconverted(subject: Subject) -> Found:
-    """The trained model itself, for the runtime that is scikit-learn."""
-    import skops.io
-
-    reference = subject.reference("FP64")
-    model: bytes = skops.io.dumps(subject.trained.estimator)
-    session = open_model("sklearn", model, reference.signature)
-    return Found("scikit-learn itself", "sklearn", model, session, prove(session, reference), reference)
+def _unconverted(native: Native, subject: Subject) -> Found:
+    """The trained model itself, for the runtime that is its own library."""
+    reference = subject.reference(native.datatype)
+    model = native.write(subject.trained.estimator)
+    session = open_model(native.runtime, model, reference.signature)
+    return Found(native.name, native.runtime, model, session, prove(session, reference), reference)
 
 
 def _one_line(error: Exception) -> str:

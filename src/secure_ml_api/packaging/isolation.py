@@ -16,8 +16,8 @@ from ..models.sample import SAMPLE_FILE, read_sample
 from ..models.verification import FILE_LIMIT_BYTES, MANIFEST_LIMIT_BYTES, read_regular
 from ..settings import ENVIRONMENT_PREFIX
 from .build import Blueprint, Built
-from .contest import MODEL_FILES, open_model
 from .job import BLUEPRINT_FILE, JOB_FILE, REFUSAL_FILE, Job
+from .natives import MODEL_FILES, open_model
 
 DEADLINE_SECONDS = 900
 _REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -27,8 +27,8 @@ def convert_apart(job: Job) -> Built:
     """Do ``job`` in a child process; raises PackingError with the child's reason.
 
     The child gets none of this program's settings from the environment. Its answer is parsed as JSON, ONNX (or skops,
-    with a fixed list of types) and plain arrays, never unpickled, and the model is run on the sample once more here,
-    before anything is signed.
+    with a fixed list of types, or trees that are looked at first) and plain arrays, never unpickled, and the model is
+    run on the sample once more here, before anything is signed.
     """
     with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
         directory = Path(place)

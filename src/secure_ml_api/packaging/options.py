@@ -24,3 +24,5 @@ class Options(BaseModel):
     metrics: dict[str, float] = {}
     allow_sklearn: bool = False
     """Whether scikit-learn itself may serve the model, which the server then needs to have installed."""
+    allow_native: bool = False
+    """Whether the library that trained the model may serve it, whichever that is: scikit-learn, XGBoost, LightGBM."""

@@ -29,6 +29,7 @@ from .inference.admission import Admission
 from .inference.reception import Reception, Target
 from .inference.runner import Runner
 from .inference.services import Services
+from .models.installed import installed
 from .models.model import Model
 from .models.registry import Registry
 from .models.store import Store
@@ -101,8 +102,8 @@ class House:
 def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     """The application for ``settings``; builds what may be built before a fork, and starts nothing.
 
-    ``runtimes`` load its packages, those of this installation when none are given. Raises OperatorError for a home that
-    cannot serve.
+    ``runtimes`` load its packages: when none are given, the built-in ones and those that the settings name. Raises
+    OperatorError for a home that cannot serve.
     """
     require_migrated(settings.database_url)
     read_audit_key(settings.keys_directory)
@@ -188,6 +189,7 @@ def house_of(app: Flask) -> House:
 
 
 def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Sequence[Runtime]) -> Services:
+    runtimes = runtimes or installed(settings.inference.runtimes)
     registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run, runtimes=runtimes)
     registry.load()
     inference = settings.inference

@@ -191,12 +191,20 @@ class InferenceSettings(_Section):
     two runs' worth of each model, so that who waits is answered soon."""
     threads_per_run: Count = 1
     """Threads that one run may use."""
+    runtimes: tuple[str, ...] = ()
+    """Names of runtimes that others wrote and that may be loaded, from the entry points of installed distributions;
+    the built-in ones need no mention. Nothing of any other is imported."""
     run_limit_seconds: Seconds = 60.0
     """Time after which a run is taken to hang: its worker is replaced once another serves, and finishes what its other
     callers asked. Callers of that run were answered 504 at their deadlines."""
     max_abandoned_runs: Annotated[int, Field(ge=0)] = 4
     """Runs of one worker that may go on, without a place, although all their callers were answered 504; beyond, a run
     keeps its place until it ends."""
+
+    @field_validator("runtimes", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return _listed(value)
 
 
 class BatchingSettings(_Section):

@@ -175,7 +175,7 @@ def test_native_trees_answer_many_callers_at_once_on_both_workers(asking: Asking
     def ask(number: int) -> bool:
         name, start = names[number % len(names)], number * 7 % 900
         answer = asking.rows(name, ROWS[start : start + 1 + number % 50].tolist())
-        return answer["predictions"] == wanted[name][start : start + 1 + number % 50].tolist()
+        return bool(answer["predictions"] == wanted[name][start : start + 1 + number % 50].tolist())
 
     with ThreadPoolExecutor(12) as crowd:
         assert all(crowd.map(ask, range(400)))

@@ -29,7 +29,7 @@ def rows(count: int = 1000, seed: int = 3) -> Array:
 
 
 def classes(matrix: Array, count: int) -> Array:
-    return np.digitize(matrix[:, 0] + matrix[:, 1] * matrix[:, 2], np.linspace(-1, 1, count + 1)[1:-1])
+    return np.asarray(np.digitize(matrix[:, 0] + matrix[:, 1] * matrix[:, 2], np.linspace(-1, 1, count + 1)[1:-1]))
 
 
 def table(matrix: Array) -> Table:

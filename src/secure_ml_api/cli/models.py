@@ -140,9 +140,10 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
     Exits with 1 when any package is refused.
     """
     from ..errors import PackageRefused
+    from ..models.installed import installed
     from .models_shown import verify_lines, verify_rows
 
-    rows = verify_rows(_store(home), name, version)
+    rows = verify_rows(_store(home), name, version, installed(load(home).inference.runtimes))
     say(rows, as_json, verify_lines(rows))
     refused = [row for row in rows if not row["verified"]]
     if refused:

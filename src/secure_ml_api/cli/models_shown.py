@@ -12,6 +12,7 @@ from ..models.aliases import PRODUCTION, choose_version
 from ..models.manifest import Manifest, ParityReport
 from ..models.recheck import recheck_package
 from ..models.store import Store
+from ..runtimes.protocol import Runtime
 from ..tensors import Column
 
 
@@ -133,7 +134,9 @@ def listing_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "  ".join([where, serving, row["task"], row["runtime"], row["created"], *row["aliases"]])
 
 
-def verify_rows(store: Store, name: str | None, version: str | None) -> list[dict[str, Any]]:
+def verify_rows(
+    store: Store, name: str | None, version: str | None, runtimes: Sequence[Runtime]
+) -> list[dict[str, Any]]:
     """Signature, digests and parity of the packages that were asked for."""
     names = store.names() if name is None else [name]
     wanted = [(each, one) for each in names for one in ([version] if version else store.versions(each))]
@@ -143,7 +146,7 @@ def verify_rows(store: Store, name: str | None, version: str | None) -> list[dic
     for each, one in wanted:
         row: dict[str, Any] = {"name": each, "version": one, "verified": True, "reason": ""}
         try:
-            comparison = recheck_package(store.verify(each, one))
+            comparison = recheck_package(store.verify(each, one), runtimes)
             row["rows"] = len(comparison.differing)
             row["largest_differences"] = comparison.largest_differences
         except PackageRefused as refused:

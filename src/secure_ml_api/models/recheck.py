@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..errors import PackageRefused
-from ..runtimes.protocol import Session
+from ..runtimes.protocol import Runtime, Session
 from ..tensors import Signature
 from .model import RUNTIMES, load_model
 from .parity import Comparison, compare
@@ -24,11 +26,11 @@ def recheck(session: Session, sample: Sample, signature: Signature) -> Compariso
     return comparison
 
 
-def recheck_package(package: VerifiedPackage) -> Comparison:
-    """Load a verified package as a server does and show its parity again; raises PackageRefused."""
+def recheck_package(package: VerifiedPackage, runtimes: Sequence[Runtime] = RUNTIMES) -> Comparison:
+    """Load a verified package as a server with ``runtimes`` does and show its parity again; raises PackageRefused."""
     manifest = package.manifest
     where = f"{manifest.name}/{manifest.version}"
-    model = load_model(package, {runtime.name: runtime for runtime in RUNTIMES})
+    model = load_model(package, {runtime.name: runtime for runtime in runtimes})
     stored = package.artifact.files.get(SAMPLE_FILE)
     if stored is None:
         raise PackageRefused(f"{where}: the package holds no sample to show its parity on; pack the model again")

@@ -115,7 +115,7 @@ def lightgbm_from(data: bytes) -> Any:
     lightgbm = _library("lightgbm", "LightGBM")
     try:
         text = data.decode("utf-8")
-        booster = lightgbm.Booster(params={"verbosity": -1}, model_str=text)
+        booster = lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise PackingError(
             f"the file is no model that LightGBM reads ({type(error).__name__}); save it again"

@@ -5,6 +5,7 @@ A package names this runtime only when the person who packed the model agreed th
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from ..errors import PackageRefused
 from ..tensors import Signature
 from .boosted import BoostedSession, is_tree, require_numbers
 from .protocol import Session, VerifiedArtifact
+
+log = logging.getLogger(__name__)
 
 TREES_FILE = "model.lightgbm.txt"
 
@@ -56,7 +59,8 @@ def open_lightgbm(data: bytes, signature: Signature, *, threads: int = 1) -> Ses
         remedy = "run `pip install 'secure-ml-api[lightgbm]'` where it serves"
         raise PackageRefused(f"LightGBM itself runs this model and is not installed; {remedy}") from None
     try:
-        booster = lightgbm.Booster(params={"num_threads": threads, "verbosity": -1}, model_str=text)
+        lightgbm.register_logger(log)  # otherwise it prints
+        booster = lightgbm.Booster(model_str=text)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         raise PackageRefused(f"{TREES_FILE} does not load ({type(error).__name__}); pack the model again") from None
 

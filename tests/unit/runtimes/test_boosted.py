@@ -52,7 +52,10 @@ def test_categories_of_lightgbm_are_answered_as_well() -> None:
     model = LGBMClassifier(n_estimators=5, min_data_per_group=1, cat_smooth=1, verbosity=-1)
     model.fit(given, given[:, 0] % 3 == 0, categorical_feature=[0])
     session = open_lightgbm(lightgbm_trees(model), signature(2, columns=("a", "b")))
-    assert session.run({"input": given}, ["label"])["label"].tolist() == model.predict(given).astype(int).tolist()
+    assert (
+        session.run({"input": given}, ["label"])["label"].tolist()
+        == np.asarray(model.predict(given)).astype(int).tolist()
+    )
 
 
 def xgboost_with(change: Callable[[Any], object]) -> bytes:

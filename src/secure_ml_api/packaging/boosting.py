@@ -5,6 +5,7 @@ Neither library is imported before a model of its own turns up.
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -91,10 +92,13 @@ def xgboost_from(data: bytes) -> Any:
     """The XGBoost model in the JSON or UBJSON ``data``, as an estimator; raises PackingError."""
     xgboost = _library("xgboost", "XGBoost")
     try:
+        # The library may end the process over JSON that is not its own; UBJSON begins with the length of its first key.
+        if not data.startswith(b"{L") and not isinstance(json.loads(data)["learner"]["gradient_booster"], dict):
+            raise ValueError("no trees")
         booster = xgboost.Booster({"verbosity": 0})
         booster.load_model(bytearray(data))
         objective = _objective_of(booster)
-    except (xgboost.core.XGBoostError, ValueError, LookupError) as error:
+    except (xgboost.core.XGBoostError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise PackingError(f"the file is no model that XGBoost reads ({type(error).__name__}); save it again") from None
     classes = objective in {"binary:logistic", "multi:softprob"}
     if not classes and not objective.startswith(("reg:", "count:")):
@@ -105,8 +109,6 @@ def xgboost_from(data: bytes) -> Any:
 
 
 def _objective_of(booster: Any) -> str:
-    import json
-
     return str(json.loads(booster.save_config())["learner"]["objective"]["name"])
 
 

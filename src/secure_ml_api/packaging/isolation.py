@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,11 @@ def _run_child(directory: Path) -> str | None:
         return f"the conversion took longer than {DEADLINE_SECONDS} seconds; use a smaller model or sample"
     if child.returncode == 0:
         return None
+    if child.returncode < 0:
+        killed = signal.Signals(-child.returncode).name
+        return (
+            f"the process that read the file was ended by {killed}, as by a file that is damaged; save the model again"
+        )
     lines = child.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
     return f"the converting process ended with status {child.returncode}: {_printable(lines[-1])}"
 

@@ -19,8 +19,8 @@ from secure_ml_api.examples.catalogue import EXAMPLES
 from secure_ml_api.models.manifest import Timing
 from secure_ml_api.packaging.build import Built, build
 from secure_ml_api.packaging.candidates import CANDIDATES
-from secure_ml_api.packaging.contest import open_model
 from secure_ml_api.packaging.extras import quiet
+from secure_ml_api.packaging.natives import open_model
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.stopwatch import ROW_COUNTS, Entrant, geometric_mean, race
 from secure_ml_api.packaging.subject import Subject

@@ -33,7 +33,8 @@ from .inference.runner import Runner
 from .inference.services import Services
 from .models.caretaker import Caretaker
 from .models.changes import Changes
-from .models.model import Model, installed_runtimes
+from .models.installed import installed
+from .models.model import Model
 from .models.registry import Registry
 from .models.store import Store
 from .quota.opening import open_limiter
@@ -128,8 +129,8 @@ class House:
 def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     """The application for ``settings``; builds what may be built before a fork, and starts nothing.
 
-    ``runtimes`` load its packages, those of this installation when none are given. Raises OperatorError for a home that
-    cannot serve.
+    ``runtimes`` load its packages: when none are given, the built-in ones and those that the settings name. Raises
+    OperatorError for a home that cannot serve.
     """
     require_migrated(settings.database_url)
     read_audit_key(settings.keys_directory)
@@ -223,7 +224,7 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Se
     registry = Registry(
         Store.of(settings),
         threads=inference.threads_per_run,
-        runtimes=runtimes or installed_runtimes(inference.architectures),
+        runtimes=runtimes or installed(inference.runtimes, inference.architectures),
     )
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
     runner = Runner(Admission(runs, inference.max_waiting), settings.batching, inference)

@@ -194,6 +194,9 @@ class InferenceSettings(_Section):
     architectures: tuple[str, ...] = ()
     """Networks that PyTorch may build for packages that it runs itself: names of entry points of the group
     ``secure_ml_api.architectures``. What is not named here is never imported."""
+    runtimes: tuple[str, ...] = ()
+    """Names of runtimes that others wrote and that may be loaded, from the entry points of installed distributions;
+    the built-in ones need no mention. Nothing of any other is imported."""
     run_limit_seconds: Seconds = 60.0
     """Time after which a run is taken to hang: its worker is replaced once another serves, and finishes what its other
     callers asked. Callers of that run were answered 504 at their deadlines."""
@@ -201,9 +204,9 @@ class InferenceSettings(_Section):
     """Runs of one worker that may go on, without a place, although all their callers were answered 504; beyond, a run
     keeps its place until it ends."""
 
-    @field_validator("architectures", mode="before")
+    @field_validator("architectures", "runtimes", mode="before")
     @classmethod
-    def _architectures_listed(cls, value: object) -> object:
+    def _split_commas(cls, value: object) -> object:
         return _listed(value)
 
 

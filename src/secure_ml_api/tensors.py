@@ -54,7 +54,8 @@ class Column(_Frozen):
     """One feature of a tabular model.
 
     ``minimum`` and ``maximum`` are inclusive; ``choices`` closes a text column to the values the model was trained on;
-    ``allow_missing`` lets a floating-point column take null, which reaches the model as NaN.
+    ``max_length`` bounds a text in characters; ``allow_missing`` lets a floating-point column take null, which reaches
+    the model as NaN.
     """
 
     name: Name
@@ -62,6 +63,7 @@ class Column(_Frozen):
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] | None = None
+    max_length: int | None = Field(default=None, ge=0)
     allow_missing: bool = False
 
     @property
@@ -74,6 +76,8 @@ class Column(_Frozen):
             raise ValueError(f"column {self.name}: minimum is above maximum")
         if self.choices is not None and not (self.is_text and self.choices):
             raise ValueError(f"column {self.name}: only text columns have choices, and at least one")
+        if self.max_length is not None and not self.is_text:
+            raise ValueError(f"column {self.name}: only a text has a length")
         if self.is_text and not (self.minimum is None and self.maximum is None):
             raise ValueError(f"column {self.name}: a text column has no bounds")
         if self.allow_missing and not self.datatype.startswith("FP"):

@@ -1,29 +1,29 @@
-"""What every runtime promises, shown on a model that weighs two numbers."""
+"""What every runtime promises: the suite for others, run on each that is built in, and on the fake of our own tests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from threading import Thread
 
 import numpy as np
-import pytest
 import skops.io
-from sklearn.linear_model import LinearRegression
+from lightgbm import LGBMClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from xgboost import XGBClassifier
 
 from secure_ml_api.errors import PackageRefused
-from secure_ml_api.models.registry import Registry
-from secure_ml_api.models.sample import SAMPLE_FILE
-from secure_ml_api.models.store import Store
-from secure_ml_api.models.verification import VerifiedPackage
+from secure_ml_api.packaging.boosting import lightgbm_trees, xgboost_trees
+from secure_ml_api.packaging.words import words_table
+from secure_ml_api.runtimes.lightgbm import TREES_FILE, LightgbmRuntime
 from secure_ml_api.runtimes.onnx import MODEL_FILE, OnnxRuntime
-from secure_ml_api.runtimes.protocol import Runtime, Session, VerifiedArtifact
+from secure_ml_api.runtimes.protocol import Session, VerifiedArtifact
 from secure_ml_api.runtimes.sklearn import ESTIMATOR_FILE, SklearnRuntime
-from secure_ml_api.tensors import Tensors
-from support.packages import WEIGHTS, manifest_of, publish, store_in, weighing_sample
-
-ROWS = np.array([[1, 2], [3, 4], [0, 0]], dtype=np.float32)
-ANSWERS = [5.0, 11.0, 0.0]
+from secure_ml_api.runtimes.words import WORDS_FILE, WordsRuntime
+from secure_ml_api.runtimes.xgboost import BOOSTER_FILE, XgboostRuntime
+from secure_ml_api.tensors import Column, Datatype, Signature, Tensors
+from secure_ml_api.testing import WEIGHTS, RuntimeContract
+from support.packages import weighing_graph
 
 
 class FakeSession:
@@ -33,97 +33,85 @@ class FakeSession:
 
 
 class FakeRuntime:
-    """Weighs by itself; only looks whether there is a model, as the real one does."""
+    """Weighs by itself; only looks whether the model is there, as the real one does."""
 
     name = "onnx"
     fork_safe = True
 
     def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
-        if not artifact.files.get(MODEL_FILE):
+        if artifact.files.get(MODEL_FILE) != weighing_graph():
             raise PackageRefused(f"{artifact.name}/{artifact.version}: the package has no model")
         return FakeSession()
 
 
-def publish_for(runtime: Runtime, store: Store) -> VerifiedPackage:
-    """The weighing model in the format of ``runtime``."""
-    if runtime.name != SklearnRuntime.name:
-        return publish(store)
+def of_classes(count: int, datatype: Datatype) -> Signature:
+    return Signature(
+        task="classification",
+        columns=tuple(Column(name=name, datatype=datatype) for name in "abc"),
+        classes=tuple(range(count)),
+        labels=tuple(map(str, range(count))),
+        output_datatype="FP64" if datatype == "FP64" else "FP32",
+    )
+
+
+def weighing_estimator() -> LinearRegression:
     model = LinearRegression().fit(np.eye(2), np.zeros(2))
     model.coef_, model.intercept_ = np.array(WEIGHTS), 0.0
-    files = {ESTIMATOR_FILE: skops.io.dumps(model), SAMPLE_FILE: weighing_sample()}
-    return store.publish(manifest_of(files, runtime=runtime.name), files)
+    return model
 
 
-@pytest.fixture(params=[OnnxRuntime, SklearnRuntime, FakeRuntime])
-def runtime(request: pytest.FixtureRequest) -> Runtime:
-    made: Runtime = request.param()
-    return made
+_ROWS = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
+_CLASSES = np.digitize(_ROWS[:, 0] * _ROWS[:, 1], [-0.3, 0.3])
+_XGBOOST = XGBClassifier(n_estimators=5).fit(_ROWS, _CLASSES)
+_LIGHTGBM = LGBMClassifier(n_estimators=5, verbosity=-1).fit(_ROWS.astype(np.float64), _CLASSES)
+_TEXTS = np.array([["Käse und Brot"], [""], ["Ball, Ball und Tor"], ["寿司 und Ball"]], dtype=np.object_)
+_TOPICS = np.array([0, 0, 1, 1])
+_WORDS = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(_TEXTS[:, 0], _TOPICS)
 
 
-@pytest.fixture
-def session(runtime: Runtime, tmp_path: Path) -> Session:
-    return runtime.load(publish_for(runtime, store_in(tmp_path)).artifact, 1)
+class TestOnnx(RuntimeContract):
+    runtime = OnnxRuntime()
+    files = {MODEL_FILE: weighing_graph()}
 
 
-def test_a_session_answers_with_the_tensors_that_were_asked_for(session: Session) -> None:
-    answers = session.run({"input": ROWS}, ["value"])
-    assert list(answers) == ["value"]
-    assert answers["value"].tolist() == ANSWERS
-    assert answers["value"].dtype == np.float32
-    assert answers["value"].shape == (3,)
+class TestSklearn(RuntimeContract):
+    runtime = SklearnRuntime()
+    files = {ESTIMATOR_FILE: skops.io.dumps(weighing_estimator())}
 
 
-def test_one_row_and_no_row_are_answered_as_many_are(session: Session) -> None:
-    assert session.run({"input": ROWS[:1]}, ["value"])["value"].tolist() == ANSWERS[:1]
-    assert session.run({"input": ROWS[:0]}, ["value"])["value"].shape == (0,)
+class TestXgboost(RuntimeContract):
+    runtime = XgboostRuntime()
+    files = {BOOSTER_FILE: xgboost_trees(_XGBOOST)}
+    signature = of_classes(3, "FP32")
+    rows = {"input": _ROWS}
+    answers = {"label": _XGBOOST.predict(_ROWS), "probabilities": _XGBOOST.predict_proba(_ROWS)}
 
 
-def test_the_answer_to_a_row_does_not_hang_on_its_neighbours(session: Session) -> None:
-    together = session.run({"input": ROWS}, ["value"])["value"]
-    alone = [session.run({"input": ROWS[row : row + 1]}, ["value"])["value"][0] for row in range(len(ROWS))]
-    assert together.tolist() == alone
+class TestLightgbm(RuntimeContract):
+    runtime = LightgbmRuntime()
+    files = {TREES_FILE: lightgbm_trees(_LIGHTGBM)}
+    signature = of_classes(3, "FP64")
+    rows = {"input": _ROWS.astype(np.float64)}
+    answers = {
+        "label": np.asarray(_LIGHTGBM.predict(_ROWS.astype(np.float64))),
+        "probabilities": np.asarray(_LIGHTGBM.predict_proba(_ROWS.astype(np.float64))),
+    }
 
 
-def test_a_session_leaves_its_inputs_as_they_were(session: Session) -> None:
-    given = ROWS.copy()
-    session.run({"input": given}, ["value"])
-    assert given.tolist() == ROWS.tolist()
+class TestWords(RuntimeContract):
+    runtime = WordsRuntime()
+    files = {WORDS_FILE: words_table(_WORDS)}
+    signature = Signature(
+        task="classification",
+        columns=(Column(name="text", datatype="BYTES"),),
+        classes=(0, 1),
+        labels=("food", "sport"),
+        output_datatype="FP64",
+    )
+    rows = {"text": _TEXTS}
+    answers = {"label": _WORDS.predict(_TEXTS[:, 0]), "probabilities": _WORDS.predict_proba(_TEXTS[:, 0])}
 
 
-def test_an_output_that_does_not_exist_raises(session: Session) -> None:
-    with pytest.raises(Exception, match="surprise"):
-        session.run({"input": ROWS}, ["surprise"])
-
-
-def test_several_threads_may_run_one_session_at_once(session: Session) -> None:
-    wrong: list[list[float]] = []
-
-    def run() -> None:
-        for _ in range(50):
-            given = session.run({"input": ROWS}, ["value"])["value"].tolist()
-            if given != ANSWERS:
-                wrong.append(given)
-
-    threads = [Thread(target=run) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-
-
-def test_bytes_that_do_not_load_are_refused(runtime: Runtime, tmp_path: Path) -> None:
-    artifact = publish_for(runtime, store_in(tmp_path)).artifact
-    empty = VerifiedArtifact(artifact.name, artifact.version, artifact.signature, {}, artifact.digest)
-    with pytest.raises(PackageRefused, match="tiny/1: "):
-        runtime.load(empty, 1)
-
-
-def test_a_registry_serves_what_the_runtime_loads(runtime: Runtime, tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    publish_for(runtime, store)
-    registry = Registry(store, runtimes=[runtime])
-    registry.load()
-    registry.start_worker()
-    registry.warm_up()
-    assert registry.resolve("tiny").session.run({"input": ROWS}, ["value"])["value"].tolist() == ANSWERS
+class TestFake(RuntimeContract):
+    runtime = FakeRuntime()
+    files = {MODEL_FILE: weighing_graph()}

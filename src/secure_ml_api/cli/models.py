@@ -41,13 +41,8 @@ def command() -> None:
 )
 @click.option("--target", help="Column of the sample that is the answer and not a feature.")
 @click.option("--trust-pickle", is_flag=True, help="Read a pickle, joblib or .pt2 file too, in a process of its own.")
-@click.option(
-    "--allow-native",
-    "--allow-sklearn",
-    "allow_native",
-    is_flag=True,
-    help="Let scikit-learn, PyTorch or TensorFlow itself serve it if no graph does as well.",
-)
+@click.option("--allow-sklearn", is_flag=True, help="Let scikit-learn itself serve it if no graph does as well.")
+@click.option("--allow-native", is_flag=True, help="As that, for whichever library trained it.")
 @click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
 @click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
 @click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
@@ -63,6 +58,7 @@ def pack(
     sample: Path,
     target: str | None,
     trust_pickle: bool,
+    allow_sklearn: bool,
     allow_native: bool,
     labels: tuple[str, ...],
     bounds: tuple[str, ...],
@@ -72,13 +68,17 @@ def pack(
     home: Path,
     as_json: bool,
 ) -> None:
-    """Turn the trained model in SOURCE (skops, .keras, .pt2) into a signed package, proven to answer the same.
+    """Turn the trained model in SOURCE into a signed package, once it is proven to answer the same.
 
     Every row of the sample, and rows made from it, must get the trained model's class, and its numbers to within a
     stated tolerance; otherwise nothing is packed. Of the forms that are proven the fastest is kept.
 
-    With --allow-native the trained model itself is one of those forms. Serving it takes its framework (the extra
-    "train", "torch" or "tensorflow") wherever the server runs, which no other package needs.
+    SOURCE is a skops file, a .json or .ubj of XGBoost, a .txt of LightGBM, or a .keras file; with --trust-pickle also a
+    pickle or a .pt2 of PyTorch.
+
+    With --allow-native the trained model itself is one of those forms. Serving it takes its library (the extra
+    "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs;
+    --allow-sklearn agrees to that for scikit-learn alone.
     """
     from ..packaging.options import Options
     from ..packaging.pack import pack as pack_file
@@ -91,6 +91,7 @@ def pack(
         target=target,
         description=description,
         metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
+        allow_sklearn=allow_sklearn,
         allow_native=allow_native,
     )
     if trust_pickle:
@@ -144,11 +145,13 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
     Exits with 1 when any package is refused.
     """
     from ..errors import PackageRefused
+    from ..models.installed import installed
     from ..models.store import Store
     from .models_shown import verify_lines, verify_rows
 
     settings = load(home)
-    rows = verify_rows(Store.of(settings), name, version, settings.inference.architectures)
+    runtimes = installed(settings.inference.runtimes, settings.inference.architectures)
+    rows = verify_rows(Store.of(settings), name, version, runtimes)
     say(rows, as_json, verify_lines(rows))
     refused = [row for row in rows if not row["verified"]]
     if refused:

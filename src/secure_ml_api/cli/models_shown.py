@@ -10,9 +10,9 @@ import click
 from ..errors import PackageRefused
 from ..models.aliases import PRODUCTION, choose_version
 from ..models.manifest import Manifest, ParityReport
-from ..models.model import installed_runtimes
 from ..models.recheck import recheck_package
 from ..models.store import Store
+from ..runtimes.protocol import Runtime
 from ..tensors import Column
 
 
@@ -135,10 +135,9 @@ def listing_lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def verify_rows(
-    store: Store, name: str | None, version: str | None, architectures: Sequence[str] = ()
+    store: Store, name: str | None, version: str | None, runtimes: Sequence[Runtime]
 ) -> list[dict[str, Any]]:
-    """Signature, digests and parity of the packages that were asked for; PyTorch may build ``architectures``."""
-    runtimes = installed_runtimes(architectures)
+    """Signature, digests and parity of the packages that were asked for."""
     names = store.names() if name is None else [name]
     wanted = [(each, one) for each in names for one in ([version] if version else store.versions(each))]
     if not wanted:
@@ -188,8 +187,14 @@ def _timing_lines(manifest: Manifest) -> Iterator[str]:
 
 
 def _need_lines(manifest: Manifest) -> Iterator[str]:
-    if manifest.runtime == "sklearn":
-        yield "scikit-learn itself runs it: the server needs `pip install 'secure-ml-api[train]'`"
+    natives = {
+        "sklearn": ("scikit-learn", "train"),
+        "xgboost": ("XGBoost", "xgboost"),
+        "lightgbm": ("LightGBM", "lightgbm"),
+    }
+    if manifest.runtime in natives:
+        library, extra = natives[manifest.runtime]
+        yield f"{library} itself runs it: the server needs `pip install 'secure-ml-api[{extra}]'`"
 
 
 def _column_line(column: Column) -> str:

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import PackageRefused
+from ..runtimes.lightgbm import LightgbmRuntime
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
 from ..runtimes.sklearn import SklearnRuntime
 from ..runtimes.tensorflow import TensorFlowRuntime
 from ..runtimes.torch import TorchRuntime
+from ..runtimes.words import WordsRuntime
+from ..runtimes.xgboost import XgboostRuntime
 from ..tensors import Signature
 from .manifest import Manifest
 from .pace import MANY_ROWS, Pace, measure
@@ -18,12 +21,20 @@ from .sample import SAMPLE_FILE, Sample, read_sample
 from .verification import VerifiedPackage
 
 
-def installed_runtimes(architectures: Sequence[str] = ()) -> tuple[Runtime, ...]:
-    """Every runtime there is; PyTorch builds the ``architectures`` that are named and no other."""
-    return OnnxRuntime(), SklearnRuntime(), TorchRuntime(architectures), TensorFlowRuntime()
+def built_in(architectures: Sequence[str] = ()) -> tuple[Runtime, ...]:
+    """The runtimes that need no mention; PyTorch builds the ``architectures`` that are named and no other."""
+    return (
+        OnnxRuntime(),
+        WordsRuntime(),
+        SklearnRuntime(),
+        XgboostRuntime(),
+        LightgbmRuntime(),
+        TorchRuntime(architectures),
+        TensorFlowRuntime(),
+    )
 
 
-RUNTIMES: tuple[Runtime, ...] = installed_runtimes()
+RUNTIMES: tuple[Runtime, ...] = built_in()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,8 +15,9 @@ from ..models.sample import write_sample
 from ..runtimes.protocol import Session
 from ..runtimes.sklearn import SklearnSession
 from ..tensors import Signature
-from .contest import Found, RuntimeName, proven
+from .contest import Found, proven
 from .extras import library_versions, quiet
+from .natives import RuntimeName, consent
 from .networks.network import NetworkEstimator
 from .options import Options
 from .stopwatch import Clock, Entrant, fastest, race
@@ -26,7 +27,7 @@ from .table import Table
 # What the trained model itself is called in the table of timings, where it stands for comparison.
 AS_TRAINED = "as trained"
 
-Source = Literal["skops", "pickle", "joblib", "keras", "torch-export", "estimator"]
+Source = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export", "estimator"]
 
 
 class Blueprint(BaseModel):
@@ -68,7 +69,7 @@ def build(
         subject = Subject.of(estimator, sample, options)
         found, reasons = proven(subject)
         if not found:
-            raise PackingError(_refusal(subject.trained.kind, reasons))
+            raise PackingError(_refusal(subject.trained.estimator, subject.trained.kind, reasons))
         fewest = min(each.proof.report.differing_near_ties for each in found)
         equals = [each for each in found if each.proof.report.differing_near_ties == fewest]
         timings = race([each.entrant for each in equals], clock)
@@ -110,14 +111,18 @@ def _built(
     return Built(blueprint, found.model, write_sample(found.proof.sample, signature))
 
 
-def _refusal(kind: str, reasons: Mapping[str, str]) -> str:
+def _refusal(estimator: Any, kind: str, reasons: Mapping[str, str]) -> str:
     """Why no candidate will do: the two reasons that say most, those about answers first."""
     told = sorted(reasons, key=lambda reason: "answers differ" not in reason)[:2]
-    remedy = (
+    causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
+    return f"no graph answers as this {kind} does ({causes}); {_remedy(told)}, or {consent(estimator)}"
+
+
+def _remedy(told: list[str]) -> str:
+    if any("pad every text" in reason for reason in told):
+        return "put one CountVectorizer or TfidfVectorizer of words in front of a linear model"
+    return (
         "train on float32 data, or with an estimator whose answers do not hang on the last digit"
         if "answers differ" in told[0]
         else "use an estimator that https://onnx.ai/sklearn-onnx/supported.html lists"
     )
-    causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
-    consent = "or let the framework that trained it serve it, with --allow-native"
-    return f"no graph answers as this {kind} does ({causes}); {remedy}, {consent}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..tensors import Signature
+from .boosting import made_ready
 from .encoders import with_positions
 from .extras import quiet
 from .float64 import float64_converters, float64_shapes
@@ -76,7 +77,7 @@ def _convert(trained: Trained, signature: Signature, target_opset: dict[str, int
         (f"c{position}", types[spec.datatype]([None, *spec.shape[1:]]))
         for position, spec in enumerate(signature.inputs)
     ]
-    model = prepared(with_positions(trained.estimator, signature.column_names), signature.output_datatype)
+    model = made_ready(prepared(with_positions(trained.estimator, signature.column_names), signature.output_datatype))
     return convert_sklearn(
         model,
         initial_types=inputs,

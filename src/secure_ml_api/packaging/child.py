@@ -14,12 +14,13 @@ from typing import Any
 from ..errors import OperatorError
 from ..models.sample import SAMPLE_FILE
 from .build import build
-from .contest import MODEL_FILES
 from .describe import align
 from .encoders import categories_of
 from .extras import quiet
 from .job import BLUEPRINT_FILE, JOB_FILE, REFUSAL_FILE, Job
+from .natives import MODEL_FILES
 from .networks.files import read_network
+from .prose import prose_columns
 from .sample_file import read_sample_file
 from .source_file import NETWORKS, read_source
 
@@ -37,6 +38,7 @@ def convert(directory: Path) -> None:
         names = align(estimator, sample, job.options.target).names
         # Codes such as "01" look like numbers; where the model was trained on text, they stay text.
         text = {known.column for known in categories_of(estimator, names).values() if known.is_text}
+        text |= prose_columns(estimator, names)
         if any(not sample.is_text(name) for name in text):
             sample = read_sample_file(job.sample, text=text)
     built = build(

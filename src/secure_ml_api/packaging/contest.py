@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
 
-from ..runtimes.onnx import MODEL_FILE, open_graph
 from ..runtimes.protocol import Session
-from ..runtimes.sklearn import ESTIMATOR_FILE, open_estimator
-from ..runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
-from ..runtimes.torch import WEIGHTS_FILE, Design, open_network
 from ..tensors import Signature
 from .candidates import CANDIDATES, Candidate
 from .graph import normalise
 from .graphs.writer import Inapplicable
+from .natives import Native, RuntimeName, natives, open_model
 from .networks.finish import finished
 from .networks.network import NetworkEstimator
 from .optimised import optimised
 from .proof import Proof, Reference, prove
+from .prose import prose_columns
 from .stopwatch import Entrant
 from .subject import Subject
 from .trained import Trained
-
-RuntimeName = Literal["onnx", "sklearn", "torch", "tensorflow"]
-
-# What the model's file is called in a package of each runtime.
-MODEL_FILES: dict[RuntimeName, str] = {
-    "onnx": MODEL_FILE,
-    "sklearn": ESTIMATOR_FILE,
-    "torch": WEIGHTS_FILE,
-    "tensorflow": ARCHIVE_FILE,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +40,28 @@ class Found:
 
 def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
     """The candidates that hold, up to the first tier in which one is without any difference; why the others do not."""
-    found: list[Found] = []
     reasons: dict[str, str] = {}
     unfit: dict[str, str] = {}
+    found: list[Found] = []
+    if prose_columns(subject.trained.estimator, subject.sample.names):
+        # In a graph every text of a run is padded to the longest: one of them beside many short ones takes all memory.
+        reasons["a graph would have to pad every text to the longest"] = "skl2onnx"
+    else:
+        found = _graphs(subject, reasons, unfit)
+    for native in natives(subject.trained.estimator, subject.options):
+        try:
+            found.append(_unconverted(native, subject))
+        except Exception as error:  # noqa: BLE001 - as for the other candidates
+            reasons.setdefault(_one_line(error), native.name)
+    return found, reasons or unfit
+
+
+def _graphs(subject: Subject, reasons: dict[str, str], unfit: dict[str, str]) -> list[Found]:
+    """The graphs among the candidates that hold.
+
+    Why the others do not is added to ``reasons``, and to ``unfit`` where they are not meant for such a model.
+    """
+    found: list[Found] = []
     settled: set[str] = set()
     for tier, candidates in groupby(_candidates(subject), key=lambda candidate: candidate.tier):
         if tier > 0 and settled:
@@ -74,16 +80,7 @@ def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
             found.extend(forms)
             if forms[0].proof.report.differing_near_ties == 0:
                 settled.add(candidate.kind)
-    if subject.options.allow_native:
-        _try_unconverted(subject, found, reasons)
-    return found, reasons or unfit
-
-
-def _try_unconverted(subject: Subject, found: list[Found], reasons: dict[str, str]) -> None:
-    try:
-        found.append(_unconverted(subject))
-    except Exception as error:  # noqa: BLE001 - as for the other candidates
-        reasons.setdefault(_one_line(error), "the framework itself")
+    return found
 
 
 def _candidates(subject: Subject) -> tuple[Candidate, ...]:
@@ -113,36 +110,17 @@ def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:
     return found if candidate.kind == "stock" else found[-1:]
 
 
-def open_model(runtime: RuntimeName, model: bytes, signature: Signature) -> Session:
-    """A session on ``model`` as a server would open it; raises PackageRefused."""
-    if runtime == "sklearn":
-        return open_estimator(model, signature)
-    if runtime == "torch":
-        return open_network(model, signature, frozenset({Design.of(model).architecture}))
-    if runtime == "tensorflow":
-        return open_saved_model(model, signature)
-    return open_graph(model, signature)
-
-
 def _graph(name: str, model: bytes, reference: Reference) -> Found:
     session = open_model("onnx", model, reference.signature)
     return Found(name, "onnx", model, session, prove(session, reference), reference)
 
 
-def _unconverted(subject: Subject) -> Found:
-    """The trained model itself, for the runtime that is its framework; raises Inapplicable for one that has none."""
-    estimator = subject.trained.estimator
-    if isinstance(estimator, NetworkEstimator):
-        reference = subject.reference("FP32")
-        runtime, model = estimator.network.native(estimator.n_features_in_, estimator.gives)
-        session = open_model(runtime, model, reference.signature)
-        return Found(f"{runtime} itself", runtime, model, session, prove(session, reference), reference)
-    import skops.io
-
-    reference = subject.reference("FP64")
-    model = skops.io.dumps(estimator)
-    session = open_model("sklearn", model, reference.signature)
-    return Found("scikit-learn itself", "sklearn", model, session, prove(session, reference), reference)
+def _unconverted(native: Native, subject: Subject) -> Found:
+    """The trained model itself, for the runtime that is its own library."""
+    reference = subject.reference(native.datatype)
+    model = native.write(subject.trained.estimator)
+    session = open_model(native.runtime, model, reference.signature)
+    return Found(native.name, native.runtime, model, session, prove(session, reference), reference)
 
 
 def _one_line(error: Exception) -> str:

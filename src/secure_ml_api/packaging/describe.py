@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from ..errors import PackingError
 from ..tensors import Column, Signature
+from .boosting import feature_names
 from .encoders import Categories, imputes
 from .options import Options
+from .prose import MOST_CHARACTERS, prose_columns
 from .table import Array, Table
 from .trained import Trained
 
@@ -25,7 +27,7 @@ def align(estimator: Any, sample: Table, target: str | None) -> Table:
         if target not in sample.columns:
             raise PackingError(f"the sample has no column {target!r}; its columns are {', '.join(sample.names)}")
         sample = sample.select([name for name in sample.names if name != target])
-    known = getattr(estimator, "feature_names_in_", None)
+    known = feature_names(estimator, sample.names)
     if known is None:
         count = getattr(estimator, "n_features_in_", len(sample.names))
         if count != len(sample.names):
@@ -39,7 +41,7 @@ def align(estimator: Any, sample: Table, target: str | None) -> Table:
     if extra:
         remedy = "leave it out, with --target if it is the answer"
         raise PackingError(f"the model was not trained on {extra[0]!r}; {remedy}")
-    return sample.select([str(name) for name in known])
+    return sample.select(known)
 
 
 def missing_columns(trained: Trained, sample: Table) -> frozenset[str]:
@@ -77,9 +79,12 @@ def describe(
         raise PackingError(f"bounds are for features that are numbers, and {unknown[0]!r} is none of them")
     try:
         columns = []
+        prose = prose_columns(trained.estimator, sample.names)
         for name in sample.names:
             if sample.is_text(name):
-                columns.append(Column(name=name, datatype="BYTES", choices=_choices(categories.get(name))))
+                length = MOST_CHARACTERS if name in prose else None
+                choices = _choices(categories.get(name))
+                columns.append(Column(name=name, datatype="BYTES", choices=choices, max_length=length))
                 continue
             low, high = options.bounds.get(name, (None, None))
             allow_missing = name in missing

@@ -62,7 +62,7 @@ def with_positions(estimator: Any, names: Sequence[str]) -> Any:
 
 def _use_positions(estimator: Any, names: tuple[str, ...]) -> None:
     if hasattr(estimator, "transformers_"):
-        branches = [(label, step, _chosen(columns, names)) for label, step, columns in estimator.transformers_]
+        branches = [(label, step, chosen_names(columns, names)) for label, step, columns in estimator.transformers_]
         for _, step, columns in branches:
             _use_positions(step, columns)
         estimator.transformers_ = [
@@ -76,7 +76,7 @@ def _encoders(estimator: Any, names: tuple[str, ...]) -> Iterator[tuple[Any, tup
     if hasattr(estimator, "categories_") and len(estimator.categories_) == len(names):
         yield estimator, names
     for _, step, columns in getattr(estimator, "transformers_", []):
-        yield from _encoders(step, _chosen(columns, names))
+        yield from _encoders(step, chosen_names(columns, names))
     for step in _first_steps(estimator):
         yield from _encoders(step, names)
 
@@ -94,7 +94,7 @@ def _first_steps(estimator: Any) -> list[Any]:
     return union + reading
 
 
-def _chosen(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_names(columns: Any, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names that a column transformer's choice stands for: names, positions, a slice or a mask."""
     if isinstance(columns, str):
         return (columns,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,16 @@ from importlib.util import find_spec
 
 from ..errors import PackingError
 
-LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "torch", "keras", "tensorflow-cpu")
+LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
+# Module → its distributions, named where the model is of that library.
+_FURTHER = {
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "lightgbm": ("lightgbm",),
+    "onnxmltools": ("onnxmltools",),
+    "torch": ("torch",),
+    "keras": ("keras",),
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+}
 _NEEDED = ("sklearn", "skl2onnx", "onnx", "skops")
 
 
@@ -26,7 +36,8 @@ def require_train_extra() -> None:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that take part in a conversion, by distribution name."""
     found = {}
-    for library in LIBRARIES:
+    further = [name for module, names in _FURTHER.items() if module in sys.modules for name in names]
+    for library in (*LIBRARIES, *further):
         try:
             found[library] = version(library)
         except PackageNotFoundError:
@@ -37,7 +48,7 @@ def library_versions() -> dict[str, str]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the training libraries' warnings and log lines out of what our own users read."""
-    chatty = [logging.getLogger(name) for name in ("skl2onnx", "sklearn", "onnx")]
+    chatty = [logging.getLogger(name) for name in ("skl2onnx", "sklearn", "onnx", "onnxmltools")]
     levels = [logger.level for logger in chatty]
     try:
         for logger in chatty:

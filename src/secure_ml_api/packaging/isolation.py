@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,8 +17,8 @@ from ..models.sample import SAMPLE_FILE, read_sample
 from ..models.verification import FILE_LIMIT_BYTES, MANIFEST_LIMIT_BYTES, read_regular
 from ..settings import ENVIRONMENT_PREFIX
 from .build import Blueprint, Built
-from .contest import MODEL_FILES, open_model
 from .job import BLUEPRINT_FILE, JOB_FILE, REFUSAL_FILE, Job
+from .natives import MODEL_FILES, open_model
 
 DEADLINE_SECONDS = 900
 _REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -27,8 +28,8 @@ def convert_apart(job: Job) -> Built:
     """Do ``job`` in a child process; raises PackingError with the child's reason.
 
     The child gets none of this program's settings from the environment. Its answer is parsed as JSON, ONNX (or skops,
-    with a fixed list of types) and plain arrays, never unpickled, and the model is run on the sample once more here,
-    before anything is signed.
+    with a fixed list of types, or trees that are looked at first) and plain arrays, never unpickled, and the model is
+    run on the sample once more here, before anything is signed.
     """
     with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
         directory = Path(place)
@@ -62,6 +63,11 @@ def _run_child(directory: Path) -> str | None:
         return f"the conversion took longer than {DEADLINE_SECONDS} seconds; use a smaller model or sample"
     if child.returncode == 0:
         return None
+    if child.returncode < 0:
+        killed = signal.Signals(-child.returncode).name
+        return (
+            f"the process that read the file was ended by {killed}, as by a file that is damaged; save the model again"
+        )
     lines = child.stderr.decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
     return f"the converting process ended with status {child.returncode}: {_printable(lines[-1])}"
 

@@ -13,10 +13,10 @@ from ..models.names import is_plain
 from ..models.sample import SAMPLE_FILE
 from ..models.store import Store
 from .build import Built, build
-from .contest import MODEL_FILES
 from .extras import require_train_extra
 from .isolation import convert_apart
 from .job import Job
+from .natives import MODEL_FILES
 from .networks.files import estimator_of, matrix_of
 from .networks.network import Network
 from .options import Options

@@ -10,7 +10,7 @@ import numpy as np
 from .encoders import unwrapped
 
 # These turn their input into float32 themselves before they compare it with a threshold.
-_TREES = ("DecisionTree", "ExtraTree", "RandomForest", "GradientBoosting")
+_TREES = ("DecisionTree", "ExtraTree", "RandomForest", "GradientBoosting", "XGB")
 
 
 def prepared(estimator: Any, datatype: Literal["FP32", "FP64"]) -> Any:

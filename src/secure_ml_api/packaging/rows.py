@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from .prose import made_up_texts
 from .table import Array, Table
 
 GENERATED_ROWS = 1000
@@ -15,19 +16,27 @@ _MOST_CODES = 32
 
 
 def generate_rows(
-    sample: Table, *, choices: Mapping[str, Sequence[str]], missing: Sequence[str], open_text: Sequence[str]
+    sample: Table,
+    *,
+    choices: Mapping[str, Sequence[str]],
+    missing: Sequence[str],
+    open_text: Sequence[str],
+    prose: Collection[str] = (),
 ) -> Table:
     """GENERATED_ROWS rows within the sample's range: half are sample rows that were moved a little, half drawn anew.
 
     ``choices`` are the texts that a column may hold, ``missing`` the columns of numbers that may be empty, and
-    ``open_text`` the columns of text where a word that was never seen is allowed.
+    ``open_text`` the columns of text where a word that was never seen is allowed. Those in ``prose`` are read word by
+    word, so their texts are made anew.
     """
     random = np.random.default_rng(_SEED)
     origin = random.integers(0, sample.rows, GENERATED_ROWS)
     moved = np.arange(GENERATED_ROWS) < GENERATED_ROWS // 2
     columns = {}
     for name, values in sample.columns.items():
-        if sample.is_text(name):
+        if name in prose and sample.is_text(name):
+            columns[name] = made_up_texts(random, values, GENERATED_ROWS)
+        elif sample.is_text(name):
             columns[name] = _words(random, list(choices.get(name, sorted(set(values)))), name in open_text)
         else:
             columns[name] = _numbers(random, values, origin, moved)

@@ -9,19 +9,25 @@ from typing import Any, Literal
 
 from ..errors import PackingError
 from ..runtimes.sklearn_types import TRUSTED_TYPES
+from .boosting import BOOSTED_TYPES, lightgbm_from, xgboost_from
 
-SourceFormat = Literal["skops", "pickle", "joblib", "keras", "torch-export"]
+SourceFormat = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export"]
 NETWORKS: tuple[SourceFormat, ...] = ("keras", "torch-export")
 
 SOURCE_LIMIT_BYTES = 2 * 1024 * 1024 * 1024
 _ZIP_MAGIC = b"PK\x03\x04"
 _JOBLIB_ENDINGS = {".joblib", ".jl"}
+# No pickle begins with either: both formats hold numbers and words alone.
+_LIGHTGBM_MAGIC = b"tree"
+_XGBOOST_MAGIC = b"{"
+_PACKED_TYPES = (*TRUSTED_TYPES, *BOOSTED_TYPES)
 
 
 def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
     """Which format ``path`` is in, from its content and not its name; nothing of it is unpickled.
 
-    Raises PackingError when it cannot be opened, and when it is no skops file and ``trust_pickle`` is not given.
+    XGBoost's own files are JSON or UBJSON, LightGBM's are text. Raises PackingError when it cannot be opened, and when
+    it is none of these and no skops file and ``trust_pickle`` is not given.
     """
     try:
         with path.open("rb") as file:
@@ -33,6 +39,10 @@ def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
         raise PackingError(f"{path} is larger than {SOURCE_LIMIT_BYTES} bytes")
     if magic == _ZIP_MAGIC and (inside := _inside(path)) != "torch-export":
         return inside
+    if magic.startswith(_XGBOOST_MAGIC):
+        return "xgboost"
+    if magic == _LIGHTGBM_MAGIC:
+        return "lightgbm"
     if not trust_pickle:
         remedy = "save the model with skops.io.dump, or give --trust-pickle if the file is your own"
         raise PackingError(f"{path} is no skops file, and a pickle may run any code when it is read; {remedy}")
@@ -55,7 +65,8 @@ def _inside(path: Path) -> SourceFormat:
 
 def read_source(data: bytes, source_format: SourceFormat) -> Any:
     """The trained model in ``data``, no network; called in the converting process only. Raises PackingError."""
-    return _read_skops(data) if source_format == "skops" else _read_pickle(data)
+    readers = {"skops": _read_skops, "xgboost": xgboost_from, "lightgbm": lightgbm_from}
+    return readers.get(source_format, _read_pickle)(data)
 
 
 def _read_skops(data: bytes) -> Any:
@@ -65,15 +76,15 @@ def _read_skops(data: bytes) -> Any:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > SOURCE_LIMIT_BYTES:
                 raise PackingError(f"the skops file unpacks to more than {SOURCE_LIMIT_BYTES} bytes")
-        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED_TYPES))
+        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(_PACKED_TYPES))
         if not unknown:
-            return skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+            return skops.io.loads(data, trusted=list(_PACKED_TYPES))
     except PackingError:
         raise
     except Exception as error:
         raise PackingError(f"the file is no readable skops file ({type(error).__name__}); save it again") from error
     named = ", ".join(unknown[:5])
-    remedy = "build the model from scikit-learn's own parts, or save only the fitted pipeline"
+    remedy = "build the model from the parts of scikit-learn, XGBoost or LightGBM, or save only the fitted pipeline"
     raise PackingError(f"the skops file holds types that are not trusted here: {named}; {remedy}")
 
 

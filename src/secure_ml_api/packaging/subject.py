@@ -13,6 +13,7 @@ from .describe import align, describe, missing_columns, refuse_confused_types
 from .encoders import Categories, categories_of
 from .options import Options
 from .proof import Reference, refer
+from .prose import prose_columns
 from .rows import generate_rows
 from .table import Table
 from .trained import Trained
@@ -47,6 +48,7 @@ class Subject:
             features,
             choices={name: known.values for name, known in closed.items()},
             missing=sorted(missing),
+            prose=prose_columns(estimator, features.names),
             open_text=[name for name in features.names if features.is_text(name) and name not in closed],
         )
         # What the options get wrong is no candidate's fault, so it is found before the first of them.

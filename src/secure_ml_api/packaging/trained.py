@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import PackingError
+from ..runtimes.sklearn import reads_text
 from ..tensors import Task, Tensors
+from .boosting import is_lightgbm
 from .encoders import unwrapped
 from .table import Array, Table
 
@@ -24,7 +26,12 @@ class Trained:
         self.kind: str = getattr(estimator, "kind", None) or type(unwrapped(estimator)).__name__
         if not hasattr(estimator, "predict"):
             raise PackingError(f"there is a {self.kind} where a fitted model with predict() should be")
-        self.wants_frame = hasattr(estimator, "feature_names_in_")
+        # LightGBM goes by position, and says that it knows names when it has made them up.
+        self.wants_frame = hasattr(estimator, "feature_names_in_") and not is_lightgbm(estimator)
+        self.reads_text = reads_text(estimator)
+        if self.reads_text and (len(sample.names) != 1 or not sample.is_text(sample.names[0])):
+            remedy = "give a sample of one column of text, and leave the answer out with --target COLUMN"
+            raise PackingError(f"{self.kind} reads one text a row and the sample has other columns; {remedy}")
         self.task: Task = task or getattr(estimator, "task", None) or _task_of(estimator)
         self.has_probabilities = self.task == "classification" and hasattr(estimator, "predict_proba")
         self.values: Array = _class_values(estimator) if self.task == "classification" else np.empty(0)
@@ -76,6 +83,8 @@ class Trained:
 
             return pandas.DataFrame(dict(table.columns))
         columns = list(table.columns.values())
+        if self.reads_text:
+            return columns[0]
         if any(table.is_text(name) for name in table.names):
             matrix = np.empty((table.rows, len(columns)), dtype=np.object_)
             for position, column in enumerate(columns):

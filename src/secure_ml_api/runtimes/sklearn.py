@@ -81,6 +81,7 @@ class SklearnSession:
         known = np.asarray(getattr(estimator, "classes_", ())).tolist()
         self._answered = dict(zip(known, answered, strict=False)) if signature.classes else {}
         self._by_name = hasattr(estimator, "feature_names_in_")
+        self._reads_text = reads_text(estimator)
 
     def run(self, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
         """The tensors named in ``outputs``; only the methods that they need are called."""
@@ -117,11 +118,22 @@ class SklearnSession:
         else:
             matrix = None
             columns = [np.reshape(inputs[name], -1) for name in signature.column_names]
+        if self._reads_text:
+            return columns[0]
         if self._by_name:
             import pandas
 
             return pandas.DataFrame(dict(zip(signature.column_names, columns, strict=True)))
         return matrix if matrix is not None else np.column_stack([column.astype(np.object_) for column in columns])
+
+
+def reads_text(estimator: Any) -> bool:
+    """Whether ``estimator`` takes texts [rows], as what counts words does, where others take a table."""
+    while hasattr(estimator, "best_estimator_"):
+        estimator = estimator.best_estimator_
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[0][1]
+    return hasattr(estimator, "analyzer") and hasattr(estimator, "ngram_range")
 
 
 def _bound_threads(estimator: Any, threads: int) -> None:

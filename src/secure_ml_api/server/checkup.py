@@ -205,11 +205,13 @@ def _descriptors() -> str:
 
 def _models(settings: Settings) -> Iterator[Finding]:
     """Verify and load every version of every model and run it on its own sample, as a worker does at its start."""
+    from ..models.installed import installed
     from ..models.registry import Registry
     from ..models.store import Store
 
-    registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run)
     try:
+        runtimes = installed(settings.inference.runtimes)
+        registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run, runtimes=runtimes)
         registry.load()
         registry.start_worker()
         registry.warm_up()

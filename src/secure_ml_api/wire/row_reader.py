@@ -33,7 +33,7 @@ def feature_type(column: Column) -> Any:
     if column.choices is not None:
         return Literal[column.choices]
     if column.is_text:
-        return str
+        return str if column.max_length is None else Annotated[str, Field(max_length=column.max_length)]
     limits = Field(ge=column.minimum, le=column.maximum, json_schema_extra=_span(column))
     if column.datatype.startswith(("INT", "UINT")):
         span = np.iinfo(NUMPY_DTYPES[column.datatype])
@@ -182,6 +182,7 @@ _WORDS = {
     "finite_number": "expected a finite number",
     "string_type": "expected a string",
     "string_unicode": "expected a string of Unicode text",
+    "string_too_long": "expected at most {max_length} characters",
     "greater_than_equal": "must be at least {ge:.15g}",
     "less_than_equal": "must be at most {le:.15g}",
     "literal_error": "must be {expected}",

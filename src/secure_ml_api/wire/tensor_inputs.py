@@ -136,7 +136,8 @@ def _limits(signature: Signature) -> tuple[Array, Array]:
 
 
 def _is_bounded(column: Column) -> bool:
-    return column.minimum is not None or column.maximum is not None or column.choices is not None
+    bounds = (column.minimum, column.maximum, column.choices, column.max_length)
+    return any(bound is not None for bound in bounds)
 
 
 def _wrong(values: Array, column: Column) -> Array:
@@ -144,6 +145,8 @@ def _wrong(values: Array, column: Column) -> Array:
     if column.choices is not None:
         known = frozenset(column.choices)
         return np.fromiter((value not in known for value in values), dtype=bool, count=len(values))
+    if column.max_length is not None:
+        return np.fromiter((len(value) > column.max_length for value in values), dtype=bool, count=len(values))
     wrong = np.zeros(len(values), dtype=bool)
     if values.dtype.kind == "f":
         wrong |= np.isinf(values) if column.allow_missing else ~np.isfinite(values)
@@ -158,6 +161,8 @@ def _wrong(values: Array, column: Column) -> Array:
 def _bounds(column: Column) -> str:
     if column.choices is not None:
         return "must be one of the values that the model was trained on"
+    if column.max_length is not None:
+        return f"expected at most {column.max_length} characters"
     parts = []
     if column.minimum is not None:
         parts.append(f"at least {column.minimum:.15g}")

@@ -22,8 +22,9 @@ from secure_ml_api.packaging import build as build_room
 from secure_ml_api.packaging import contest
 from secure_ml_api.packaging.build import AS_TRAINED, Built, build
 from secure_ml_api.packaging.candidates import CANDIDATES
-from secure_ml_api.packaging.contest import open_model, proven
+from secure_ml_api.packaging.contest import proven
 from secure_ml_api.packaging.extras import quiet
+from secure_ml_api.packaging.natives import open_model
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.proof import prove
 from secure_ml_api.packaging.stopwatch import ROW_COUNTS

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from secure_ml_api.errors import PackageRefused, PackingError
-from secure_ml_api.models.model import installed_runtimes
+from secure_ml_api.models.installed import installed
 from secure_ml_api.models.recheck import recheck_package
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.networks.keras_model import KerasNetwork
@@ -49,7 +49,7 @@ def packed(store: Store, network: Network, **said: Any) -> PackResult:
 def answers(store: Store, architectures: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
     """What the package answers to ROWS, loaded as a server loads it."""
     package = store.verify("net", "1")
-    runtimes = {runtime.name: runtime for runtime in installed_runtimes(architectures)}
+    runtimes = {runtime.name: runtime for runtime in installed(architectures=architectures)}
     session = runtimes[package.manifest.runtime].load(package.artifact, 1)
     return session.run({"input": ROWS}, [spec.name for spec in package.manifest.signature.outputs])
 

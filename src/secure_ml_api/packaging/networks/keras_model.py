@@ -19,7 +19,8 @@ class KerasNetwork:
     """``model``, a built Keras model of one input and one output, as it predicts."""
 
     graph_name = "layer by layer"
-    library = "tensorflow-cpu"
+    library = "TensorFlow"
+    runtime: NativeRuntime = "tensorflow"
 
     def __init__(self, model: Any) -> None:
         self.kind = type(model).__name__
@@ -33,7 +34,7 @@ class KerasNetwork:
     def graph(self, features: int) -> Any:
         return keras_graph(self._model, features)
 
-    def native(self, features: int, gives: Gives) -> tuple[NativeRuntime, bytes]:
+    def native(self, features: int, gives: Gives) -> bytes:
         import tensorflow
 
         spec = tensorflow.TensorSpec([None, features], tensorflow.float32)
@@ -45,7 +46,7 @@ class KerasNetwork:
         )
         with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
             tensorflow.saved_model.save(module, place, signatures={"serve": module.serve})
-            return "tensorflow", _archived(Path(place), gives)
+            return _archived(Path(place), gives)
 
     def _shaped(self, rows: Array) -> Array:
         return rows.reshape(len(rows), *self._row_shape)

@@ -26,7 +26,9 @@ class Network(Protocol):
     graph_name: str
     """What makes its graph, for the table of timings."""
     library: str
-    """The distribution whose version belongs to its provenance."""
+    """What people call its framework."""
+    runtime: NativeRuntime
+    """What runs it where there is no graph."""
 
     def outputs(self, rows: Array) -> Array:
         """What it gives for ``rows``, float32 [rows, features]: float32 [rows, …]."""
@@ -39,8 +41,8 @@ class Network(Protocol):
         """
         ...
 
-    def native(self, features: int, gives: Gives) -> tuple[NativeRuntime, bytes]:
-        """The runtime that is its own framework, and its file for that; raises Inapplicable without one."""
+    def native(self, features: int, gives: Gives) -> bytes:
+        """Its file for ``runtime``; raises Inapplicable without one."""
         ...
 
 

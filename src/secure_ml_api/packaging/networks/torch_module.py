@@ -27,7 +27,8 @@ class TorchNetwork:
     """
 
     graph_name = "torch exporter"
-    library = "torch"
+    library = "PyTorch"
+    runtime: NativeRuntime = "torch"
 
     def __init__(
         self,
@@ -75,14 +76,15 @@ class TorchNetwork:
             raise Inapplicable(f"{self.kind} has no ONNX form: {' '.join(str(error).split())[:150]}") from error
         return with_row_shape(model, features, self._row_shape)
 
-    def native(self, features: int, gives: Gives) -> tuple[NativeRuntime, bytes]:
+    def native(self, features: int, gives: Gives) -> bytes:
         from safetensors.torch import save
 
         if self._architecture is None:
             raise Inapplicable("the module's architecture is not named")
         design = Design(self._architecture, self._parameters, self._row_shape, gives)
         weights = {name: tensor.contiguous() for name, tensor in self._module.state_dict().items()}
-        return "torch", save(weights, metadata=design.as_metadata())
+        data: bytes = save(weights, metadata=design.as_metadata())
+        return data
 
     def _shaped(self, rows: Array) -> Array:
         return rows.reshape(len(rows), *self._row_shape) if self._row_shape else rows

@@ -1,0 +1,107 @@
+"""XGBoost's trees as they are, from its own JSON, for those that no graph answers like.
+
+A package names this runtime only when the person who packed the model agreed that the server needs XGBoost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import orjson
+
+from ..errors import PackageRefused
+from ..tensors import Signature
+from .boosted import BoostedSession, is_tree, require_numbers
+from .protocol import Session, VerifiedArtifact
+
+BOOSTER_FILE = "model.xgboost.json"
+
+_PROBABILITIES = {"binary:logistic", "multi:softprob"}
+
+
+class XgboostRuntime:
+    """Loads JSON that XGBoost wrote and whose trees were looked at first; nothing in it is code.
+
+    XGBoost's threads do not survive a fork, so sessions are built in each worker.
+    """
+
+    name = "xgboost"
+    fork_safe = False
+
+    def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
+        """A session on the trees in ``model.xgboost.json``.
+
+        Raises PackageRefused when XGBoost is not installed, and when the file is not XGBoost's or does not fit the
+        signature.
+        """
+        where = f"{artifact.name}/{artifact.version}"
+        data = artifact.files.get(BOOSTER_FILE)
+        if data is None:
+            raise PackageRefused(f"{where}: the package has no {BOOSTER_FILE}")
+        try:
+            return open_xgboost(data, artifact.signature, threads=threads)
+        except PackageRefused as refused:
+            raise PackageRefused(f"{where}: {refused}") from None
+
+
+def open_xgboost(data: bytes, signature: Signature, *, threads: int = 1) -> Session:
+    """A session on the JSON in ``data``; raises PackageRefused as ``load`` does."""
+    require_numbers(signature)
+    check_trees(data, signature)
+    try:
+        import xgboost
+    except ImportError:
+        remedy = "run `pip install 'secure-ml-api[xgboost]'` where it serves"
+        raise PackageRefused(f"XGBoost itself runs this model and is not installed; {remedy}") from None
+    try:
+        with xgboost.config_context(verbosity=0):  # its log goes to stderr as plain text
+            booster = xgboost.Booster({"nthread": threads, "verbosity": 0})
+            booster.load_model(bytearray(data))
+            booster.set_param({"nthread": threads, "device": "cpu"})
+    except (xgboost.core.XGBoostError, ValueError) as error:
+        raise PackageRefused(f"{BOOSTER_FILE} does not load ({type(error).__name__}); pack the model again") from None
+
+    def predict(rows: Any) -> Any:
+        # Trees may be asked by several threads at once; what is asked by name was checked when the body was read.
+        return booster.inplace_predict(rows, validate_features=False)
+
+    return BoostedSession(predict, signature)
+
+
+def check_trees(data: bytes, signature: Signature) -> None:
+    """Raises PackageRefused unless ``data`` is XGBoost's JSON of trees that fit ``signature``.
+
+    The library walks the arrays of a tree without looking where they end, so that is looked at here.
+    """
+    try:
+        learner = orjson.loads(data)["learner"]
+        booster = learner["gradient_booster"]
+        kind = str(booster["name"])
+        # Trees that were dropped while training are stored with their weights around them.
+        model = booster["gbtree"]["model"] if kind == "dart" else booster["model"]
+        shape = learner["learner_model_param"]
+        features, classes, targets = (int(shape[key]) for key in ("num_feature", "num_class", "num_target"))
+        objective = str(learner["objective"]["name"])
+        sound = kind in {"gbtree", "dart"} and all(_is_sound(tree, features) for tree in model["trees"])
+        groups = {int(group) for group in model["tree_info"]}
+        sound &= groups <= set(range(max(1, classes))) and len(model["tree_info"]) == len(model["trees"])
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError):
+        raise PackageRefused(f"{BOOSTER_FILE} is no model of XGBoost's trees in JSON; pack the model again") from None
+    if not sound:
+        raise PackageRefused(f"{BOOSTER_FILE} holds trees that lead nowhere, or splits on categories")
+    wanted = len(signature.classes)
+    agrees = features == len(signature.columns) and targets == 1 and classes == (wanted if wanted > 2 else 0)
+    if not agrees or (wanted > 0) != (objective in _PROBABILITIES):
+        raise PackageRefused(f"{BOOSTER_FILE} takes or gives other numbers than the signature says")
+
+
+def _is_sound(tree: dict[str, Any], features: int) -> bool:
+    left, right, split = (np.array(tree[key], np.int64) for key in ("left_children", "right_children", "split_indices"))
+    nodes = int(tree["tree_param"]["num_nodes"])
+    each = ("left_children", "right_children", "split_indices", "split_conditions", "default_left", "base_weights")
+    if nodes < 1 or any(len(tree[key]) != nodes for key in each) or tree["categories"]:
+        return False
+    inner = left != -1
+    fits = bool(((split[inner] >= 0) & (split[inner] < features)).all())
+    return fits and bool(((right != -1) == inner).all()) and is_tree(left[inner], right[inner], nodes=nodes)

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import SettingsError
 from ..runtimes.protocol import Runtime
-from .model import built_in
+from .model import RUNTIMES, built_in
 from .names import is_plain
 
 GROUP = "secure_ml_api.runtimes"
@@ -21,7 +21,7 @@ def installed(allowed: Sequence[str] = (), architectures: Sequence[str] = ()) ->
     Nothing of a distribution is imported unless its runtime is named. Raises SettingsError for a name that is built in,
     is not installed, is installed twice, or leads to something else than a runtime.
     """
-    ours = built_in(architectures)
+    ours = built_in(architectures) if architectures else RUNTIMES
     names = {runtime.name for runtime in ours}
     return (*ours, *(_loaded(name, names) for name in dict.fromkeys(allowed)))
 

@@ -120,7 +120,7 @@ def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_
     skops.io.dump(model, tmp_path / "model.skops")
     np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")
     arguments = ["pack", str(tmp_path / "model.skops"), "--name", "price", "--sample", str(tmp_path / "sample.csv")]
-    assert "--allow-native" in terminal.refusal(*arguments)
+    assert "--allow-sklearn" in terminal.refusal(*arguments)
     status, out, err = terminal.run(*arguments, "--allow-sklearn")
     assert (status, err) == (0, "")
     assert "the server needs `pip install 'secure-ml-api[train]'`" in out

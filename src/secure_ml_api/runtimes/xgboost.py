@@ -50,13 +50,16 @@ def open_xgboost(data: bytes, signature: Signature, *, threads: int = 1) -> Sess
     """A session on the JSON in ``data``; raises PackageRefused as ``load`` does."""
     require_numbers(signature)
     check_trees(data, signature)
+    from threadpoolctl import threadpool_limits
+
     try:
         import xgboost
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[xgboost]'` where it serves"
         raise PackageRefused(f"XGBoost itself runs this model and is not installed; {remedy}") from None
     try:
-        with xgboost.config_context(verbosity=0):  # its log goes to stderr as plain text
+        # Its log goes to stderr as plain text; and it reads trees on all CPUs, whatever the booster is told.
+        with xgboost.config_context(verbosity=0), threadpool_limits(threads, "openmp"):
             booster = xgboost.Booster({"nthread": threads, "verbosity": 0})
             booster.load_model(bytearray(data))
             booster.set_param({"nthread": threads, "device": "cpu"})

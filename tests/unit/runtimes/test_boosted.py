@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -163,3 +164,23 @@ def test_a_server_without_the_library_says_what_to_install(monkeypatch: pytest.M
         open_xgboost(trees[0], signature(2))
     with pytest.raises(PackageRefused, match=r"pip install 'secure-ml-api\[lightgbm\]'"):
         open_lightgbm(trees[1], signature(2))
+
+
+def test_a_run_on_one_thread_starts_no_other() -> None:
+    """Counted in a process of its own: whatever trained here has left threads behind."""
+    trees = xgboost_trees(xgboost_model("binary")).hex(), lightgbm_trees(lightgbm_model("binary")).hex()
+    code = (
+        "import os, sys, numpy as np, lightgbm, xgboost\n"
+        "from secure_ml_api.runtimes.lightgbm import open_lightgbm\n"
+        "from secure_ml_api.runtimes.xgboost import open_xgboost\n"
+        "from secure_ml_api.tensors import Signature\n"
+        "signature = Signature.model_validate_json(sys.stdin.readline())\n"
+        "trees = [bytes.fromhex(line) for line in sys.stdin]\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "for opened, data in zip((open_xgboost, open_lightgbm), trees):\n"
+        "    opened(data, signature).run({'input': np.zeros((5000, 4))}, ['label'])\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    given = "\n".join((signature(2).model_dump_json(), *trees))
+    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")

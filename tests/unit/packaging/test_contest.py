@@ -67,7 +67,7 @@ def table(built: Built) -> dict[str, list[int]]:
 def test_every_form_that_may_be_kept_answers_1000_new_rows_as_the_trained_model_does(model: str) -> None:
     trained = MODELS[model]()
     with quiet():
-        found, _ = proven(Subject.of(trained, SAMPLE, Options(allow_sklearn=True)))
+        found, _ = proven(Subject.of(trained, SAMPLE, Options(allow_native=True)))
     names = [each.name for each in found]
     assert names[0].startswith("skl2onnx float32")
     assert names[-1] == "scikit-learn itself"
@@ -149,13 +149,13 @@ def of_logarithm() -> Any:
 
 def test_without_consent_no_package_ever_needs_scikit_learn() -> None:
     assert "scikit-learn itself" not in table(build(MODELS["svc"](), SAMPLE, Options()))
-    with pytest.raises(PackingError, match="or let scikit-learn itself serve it, with --allow-sklearn"):
+    with pytest.raises(PackingError, match="or let the framework that trained it serve it, with --allow-native"):
         build(of_logarithm(), SAMPLE, Options())
 
 
 def test_with_consent_a_model_that_no_graph_answers_like_is_served_by_scikit_learn() -> None:
     model = of_logarithm()
-    built = build(model, SAMPLE, Options(allow_sklearn=True))
+    built = build(model, SAMPLE, Options(allow_native=True))
     assert built.blueprint.runtime == "sklearn"
     assert built.blueprint.provenance.graph == "scikit-learn itself"
     session = open_model("sklearn", built.model, built.blueprint.signature)
@@ -163,7 +163,7 @@ def test_with_consent_a_model_that_no_graph_answers_like_is_served_by_scikit_lea
 
 
 def test_with_consent_a_graph_that_is_faster_is_still_kept() -> None:
-    built = build(LogisticRegression().fit(ROWS, CLASSES), SAMPLE, Options(allow_sklearn=True), clock=ticking())
+    built = build(LogisticRegression().fit(ROWS, CLASSES), SAMPLE, Options(allow_native=True), clock=ticking())
     assert built.blueprint.runtime == "onnx"
     assert "scikit-learn itself" in table(built)
 

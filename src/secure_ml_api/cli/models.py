@@ -41,8 +41,13 @@ def command() -> None:
 )
 @click.option("--target", help="Column of the sample that is the answer and not a feature.")
 @click.option("--trust-pickle", is_flag=True, help="Read a pickle, joblib or .pt2 file too, in a process of its own.")
-@click.option("--allow-sklearn", is_flag=True, help="Let scikit-learn itself serve it if no graph does as well.")
-@click.option("--allow-native", is_flag=True, help="As that, for whichever library trained it.")
+@click.option(
+    "--allow-native",
+    "--allow-sklearn",
+    "allow_native",
+    is_flag=True,
+    help="Let the library that trained it serve it if no graph does as well.",
+)
 @click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
 @click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
 @click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
@@ -58,7 +63,6 @@ def pack(
     sample: Path,
     target: str | None,
     trust_pickle: bool,
-    allow_sklearn: bool,
     allow_native: bool,
     labels: tuple[str, ...],
     bounds: tuple[str, ...],
@@ -77,8 +81,7 @@ def pack(
     pickle or a .pt2 of PyTorch.
 
     With --allow-native the trained model itself is one of those forms. Serving it takes its library (the extra
-    "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs;
-    --allow-sklearn agrees to that for scikit-learn alone.
+    "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs.
     """
     from ..packaging.options import Options
     from ..packaging.pack import pack as pack_file
@@ -91,7 +94,6 @@ def pack(
         target=target,
         description=description,
         metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
-        allow_sklearn=allow_sklearn,
         allow_native=allow_native,
     )
     if trust_pickle:

@@ -17,7 +17,7 @@ from ..runtimes.sklearn import SklearnSession
 from ..tensors import Signature
 from .contest import Found, proven
 from .extras import library_versions, quiet
-from .natives import RuntimeName, consent
+from .natives import RuntimeName
 from .networks.network import NetworkEstimator
 from .options import Options
 from .stopwatch import Clock, Entrant, fastest, race
@@ -69,7 +69,7 @@ def build(
         subject = Subject.of(estimator, sample, options)
         found, reasons = proven(subject)
         if not found:
-            raise PackingError(_refusal(subject.trained.estimator, subject.trained.kind, reasons))
+            raise PackingError(_refusal(subject.trained.kind, reasons))
         fewest = min(each.proof.report.differing_near_ties for each in found)
         equals = [each for each in found if each.proof.report.differing_near_ties == fewest]
         timings = race([each.entrant for each in equals], clock)
@@ -111,11 +111,12 @@ def _built(
     return Built(blueprint, found.model, write_sample(found.proof.sample, signature))
 
 
-def _refusal(estimator: Any, kind: str, reasons: Mapping[str, str]) -> str:
+def _refusal(kind: str, reasons: Mapping[str, str]) -> str:
     """Why no candidate will do: the two reasons that say most, those about answers first."""
     told = sorted(reasons, key=lambda reason: "answers differ" not in reason)[:2]
     causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
-    return f"no graph answers as this {kind} does ({causes}); {_remedy(told)}, or {consent(estimator)}"
+    consent = "or let the framework that trained it serve it, with --allow-native"
+    return f"no graph answers as this {kind} does ({causes}); {_remedy(told)}, {consent}"
 
 
 def _remedy(told: list[str]) -> str:

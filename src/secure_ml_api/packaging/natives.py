@@ -76,7 +76,7 @@ def natives(estimator: Any, options: Options) -> list[Native]:
         return [Native("LightGBM itself", "lightgbm", "FP64", lightgbm_trees)]
     # Counted words are served by NumPy, which is there anyway, so no one has to agree to that.
     found = [Native("counted words", "words", "FP32", words_table)] if reads_words(estimator) else []
-    if options.allow_native or options.allow_sklearn:
+    if options.allow_native:
         found.append(Native("scikit-learn itself", "sklearn", "FP64", _skops))
     return found
 
@@ -84,17 +84,6 @@ def natives(estimator: Any, options: Options) -> list[Native]:
 def open_model(runtime: RuntimeName, model: bytes, signature: Signature) -> Session:
     """A session on ``model`` as a server would open it; raises PackageRefused."""
     return _OPENERS[runtime](model, signature)
-
-
-def consent(estimator: Any) -> str:
-    """What would let the library that trained ``estimator`` serve it."""
-    if isinstance(estimator, NetworkEstimator):
-        return f"let {estimator.network.library} itself serve it, with --allow-native"
-    if is_xgboost(estimator):
-        return "let XGBoost itself serve it, with --allow-native"
-    if is_lightgbm(estimator):
-        return "let LightGBM itself serve it, with --allow-native"
-    return "let scikit-learn itself serve it, with --allow-sklearn"
 
 
 def _skops(estimator: Any) -> bytes:

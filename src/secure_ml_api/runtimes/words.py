@@ -10,7 +10,6 @@ import io
 import re
 import unicodedata
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
@@ -96,7 +95,7 @@ def open_words(data: bytes, signature: Signature) -> Session:
         raise PackageRefused(f"{WORDS_FILE} takes one text and gives classes or a number; the signature says otherwise")
     if signature.has_probabilities and signature.classes and reading.link is None:
         raise PackageRefused(f"{WORDS_FILE} gives no probabilities and the signature has some")
-    return WordsSession(reading, signature, scale, np.ascontiguousarray(coefficients.T), intercept)
+    return WordsSession(reading, signature, scale, coefficients, intercept)
 
 
 class WordsSession:
@@ -115,31 +114,40 @@ class WordsSession:
     def run(self, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
         """The tensors named in ``outputs``."""
         specs = [self._specs[name] for name in outputs]
-        texts = inputs[self._column][:, 0]
-        scores = np.empty((len(texts), len(self._intercept)))
-        for row, text in enumerate(texts):
-            scores[row] = self._scores(text)
+        scores = self._scores(inputs[self._column][:, 0])
         return {spec.name: self._answer(spec.name, scores).astype(NUMPY_DTYPES[spec.datatype]) for spec in specs}
 
-    def _scores(self, text: str) -> Array:
-        """The decision of every class, float64 [scores]."""
-        known = self._known
-        counts = Counter(known[term] for term in self._terms_of(text) if term in known)
-        if not counts:
-            return self._intercept
-        places = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
-        numbers = np.fromiter(counts.values(), dtype=np.float64, count=len(counts))
+    def _scores(self, texts: Array) -> Array:
+        """The decisions for ``texts`` [rows], float64 [rows, scores]."""
+        rows = len(texts)
+        row, place, number = self._counted(texts)
         if self._reading.binary:
-            numbers[:] = 1.0
+            number[:] = 1.0
         if self._reading.sublinear_tf:
-            numbers = np.log(numbers) + 1.0
-        numbers *= self._scale[places]
+            number = np.log(number) + 1.0
+        number *= self._scale[place]
         if self._reading.norm is not None:
-            length = np.sqrt(np.sum(numbers * numbers)) if self._reading.norm == "l2" else np.sum(np.abs(numbers))
-            numbers /= length or 1.0
+            squared = self._reading.norm == "l2"
+            length = np.bincount(row, number * number if squared else np.abs(number), minlength=rows)
+            length = np.sqrt(length) if squared else length
+            number /= np.where(length == 0, 1.0, length)[row]
         # Summed here and not by BLAS, whose threads would be more than a run may use.
-        scores: Array = np.sum(numbers[:, None] * self._weights[places], axis=0) + self._intercept
-        return scores
+        sums = [np.bincount(row, number * weights[place], minlength=rows) for weights in self._weights]
+        return np.column_stack(sums) + self._intercept
+
+    def _counted(self, texts: Array) -> tuple[Array, Array, Array]:
+        """Each known term of each text once, row by row: its row, its place in the table, and how often it is there."""
+        known, terms_of = self._known, self._terms_of
+        found: list[int] = []
+        counts = np.zeros(len(texts), dtype=np.int64)
+        for row, text in enumerate(texts):
+            before = len(found)
+            found.extend([known[term] for term in terms_of(text) if term in known])
+            counts[row] = len(found) - before
+        keys = np.repeat(np.arange(len(texts)) * len(known), counts) + np.array(found, dtype=np.int64)
+        once, number = np.unique(keys, return_counts=True)
+        row_of, place = np.divmod(once, max(1, len(known)))
+        return row_of, place, number.astype(np.float64)
 
     def _answer(self, output: str, scores: Array) -> Array:
         if output == "probabilities":

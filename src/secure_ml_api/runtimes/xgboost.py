@@ -17,6 +17,7 @@ from .protocol import Session, VerifiedArtifact
 
 BOOSTER_FILE = "model.xgboost.json"
 
+_NO_PARENT = 2**31 - 1
 _PROBABILITIES = {"binary:logistic", "multi:softprob"}
 
 
@@ -49,13 +50,16 @@ def open_xgboost(data: bytes, signature: Signature, *, threads: int = 1) -> Sess
     """A session on the JSON in ``data``; raises PackageRefused as ``load`` does."""
     require_numbers(signature)
     check_trees(data, signature)
+    from threadpoolctl import threadpool_limits
+
     try:
         import xgboost
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[xgboost]'` where it serves"
         raise PackageRefused(f"XGBoost itself runs this model and is not installed; {remedy}") from None
     try:
-        with xgboost.config_context(verbosity=0):  # its log goes to stderr as plain text
+        # Its log goes to stderr as plain text; and it reads trees on all CPUs, whatever the booster is told.
+        with xgboost.config_context(verbosity=0), threadpool_limits(threads, "openmp"):
             booster = xgboost.Booster({"nthread": threads, "verbosity": 0})
             booster.load_model(bytearray(data))
             booster.set_param({"nthread": threads, "device": "cpu"})
@@ -84,8 +88,7 @@ def check_trees(data: bytes, signature: Signature) -> None:
         features, classes, targets = (int(shape[key]) for key in ("num_feature", "num_class", "num_target"))
         objective = str(learner["objective"]["name"])
         sound = kind in {"gbtree", "dart"} and all(_is_sound(tree, features) for tree in model["trees"])
-        groups = {int(group) for group in model["tree_info"]}
-        sound &= groups <= set(range(max(1, classes))) and len(model["tree_info"]) == len(model["trees"])
+        sound &= _fit_together(model, groups=max(1, classes))
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError):
         raise PackageRefused(f"{BOOSTER_FILE} is no model of XGBoost's trees in JSON; pack the model again") from None
     if not sound:
@@ -96,12 +99,29 @@ def check_trees(data: bytes, signature: Signature) -> None:
         raise PackageRefused(f"{BOOSTER_FILE} takes or gives other numbers than the signature says")
 
 
+def _fit_together(model: dict[str, Any], groups: int) -> bool:
+    """Whether each tree is for one of the ``groups`` of answers, and the rounds of training end at the last tree."""
+    trees = len(model["trees"])
+    group, ends = (np.array(model[key], np.int64) for key in ("tree_info", "iteration_indptr"))
+    known = group.shape == (trees,) and bool(((group >= 0) & (group < groups)).all())
+    return known and ends.size > 0 and ends[0] == 0 and ends[-1] == trees and bool((np.diff(ends) >= 0).all())
+
+
 def _is_sound(tree: dict[str, Any], features: int) -> bool:
-    left, right, split = (np.array(tree[key], np.int64) for key in ("left_children", "right_children", "split_indices"))
+    names = ("left_children", "right_children", "split_indices", "parents")
+    left, right, split, parents = (np.array(tree[key], np.int64) for key in names)
     nodes = int(tree["tree_param"]["num_nodes"])
-    each = ("left_children", "right_children", "split_indices", "split_conditions", "default_left", "base_weights")
+    each = (*names, "split_conditions", "default_left", "base_weights")
     if nodes < 1 or any(len(tree[key]) != nodes for key in each) or tree["categories"]:
         return False
     inner = left != -1
-    fits = bool(((split[inner] >= 0) & (split[inner] < features)).all())
-    return fits and bool(((right != -1) == inner).all()) and is_tree(left[inner], right[inner], nodes=nodes)
+    fits = bool(((split[inner] >= 0) & (split[inner] < features)).all()) and bool(((right != -1) == inner).all())
+    if not (fits and is_tree(left[inner], right[inner], nodes=nodes)):
+        return False
+    # The library walks upwards too, to find the depth of a tree; the root's own parent is a number that is none.
+    wanted = np.full(nodes, _NO_PARENT)
+    for side in (left[inner], right[inner]):
+        wanted[side] = np.flatnonzero(inner)
+    # Nodes that were pruned stay in the arrays, with the parent that they had: one that came before them.
+    pruned = (wanted == _NO_PARENT) & (parents >= 0) & (parents < np.arange(nodes))
+    return bool((pruned | (parents == wanted)).all())

@@ -120,7 +120,7 @@ def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_
     skops.io.dump(model, tmp_path / "model.skops")
     np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")
     arguments = ["pack", str(tmp_path / "model.skops"), "--name", "price", "--sample", str(tmp_path / "sample.csv")]
-    assert "--allow-sklearn" in terminal.refusal(*arguments)
+    assert "--allow-native" in terminal.refusal(*arguments)
     status, out, err = terminal.run(*arguments, "--allow-sklearn")
     assert (status, err) == (0, "")
     assert "the server needs `pip install 'secure-ml-api[train]'`" in out
@@ -272,3 +272,27 @@ def test_a_home_that_was_never_prepared_is_refused_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "init" in Terminal(tmp_path / "nowhere", capsys, monkeypatch).refusal("promote", "tiny", "1")
+
+
+@pytest.mark.slow
+def test_trees_that_no_graph_answers_like_are_served_by_their_library_by_consent(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    from xgboost import XGBRegressor
+
+    rows = np.random.default_rng(0).normal(size=(80, 2)).astype(np.float32)
+    # The converter does not know trees that were dropped while training.
+    model = XGBRegressor(booster="dart", rate_drop=0.5, n_estimators=9).fit(rows, rows[:, 0])
+    model.save_model(tmp_path / "model.json")
+    np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")
+    arguments = ["pack", str(tmp_path / "model.json"), "--name", "price", "--sample", str(tmp_path / "sample.csv")]
+    refusal = terminal.refusal(*arguments)
+    assert "no graph answers as this XGBRegressor does" in refusal
+    assert "or let the framework that trained it serve it, with --allow-native" in refusal
+    status, out, err = terminal.run(*arguments, "--allow-native")
+    assert (status, err) == (0, "")
+    assert "XGBoost itself runs it: the server needs `pip install 'secure-ml-api[xgboost]'`" in out
+    package = terminal.store.verify("price", "1")
+    assert (package.manifest.runtime, package.manifest.provenance.source) == ("xgboost", "xgboost")
+    assert set(package.artifact.files) == {"model.xgboost.json", "sample.npz"}
+    assert terminal.json("verify", "price")[0]["verified"] is True

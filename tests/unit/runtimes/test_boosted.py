@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,33 +17,46 @@ from secure_ml_api.packaging.boosting import lightgbm_trees, xgboost_trees
 from secure_ml_api.runtimes.lightgbm import open_lightgbm
 from secure_ml_api.runtimes.xgboost import open_xgboost
 from secure_ml_api.tensors import Column, Datatype, Signature
-from support.boosted import COLUMNS, lightgbm_model, rows, xgboost_model
+from support.boosted import COLUMNS, classes, lightgbm_model, rows, xgboost_model
 
 ROWS = rows(200)
 
 
-def signature(classes: int, datatype: Datatype = "FP64", columns: tuple[str, ...] = COLUMNS) -> Signature:
+def signature(count: int, datatype: Datatype = "FP64", columns: tuple[str, ...] = COLUMNS) -> Signature:
     return Signature(
-        task="classification" if classes else "regression",
+        task="classification" if count else "regression",
         columns=tuple(Column(name=name, datatype=datatype) for name in columns),
-        classes=tuple(range(classes)),
-        labels=tuple(map(str, range(classes))),
+        classes=tuple(range(count)),
+        labels=tuple(map(str, range(count))),
         output_datatype="FP32",
     )
 
 
-@pytest.mark.parametrize(("kind", "classes"), [("binary", 2), ("multiclass", 3), ("regression", 0)])
-def test_trees_answer_as_their_library_does(kind: str, classes: int) -> None:
+@pytest.mark.parametrize(("kind", "count"), [("binary", 2), ("multiclass", 3), ("regression", 0)])
+def test_trees_answer_as_their_library_does(kind: str, count: int) -> None:
     for model, session in (
-        (xgboost_model(kind), open_xgboost(xgboost_trees(xgboost_model(kind)), signature(classes))),
-        (lightgbm_model(kind), open_lightgbm(lightgbm_trees(lightgbm_model(kind)), signature(classes))),
+        (xgboost_model(kind), open_xgboost(xgboost_trees(xgboost_model(kind)), signature(count))),
+        (lightgbm_model(kind), open_lightgbm(lightgbm_trees(lightgbm_model(kind)), signature(count))),
     ):
-        if classes:
+        if count:
             found = session.run({"input": ROWS}, ["label", "probabilities"])
             np.testing.assert_allclose(found["probabilities"], model.predict_proba(ROWS), rtol=1e-6)
             assert model.classes_[found["label"]].tolist() == model.predict(ROWS).tolist()
         else:
             np.testing.assert_allclose(session.run({"input": ROWS}, ["value"])["value"], model.predict(ROWS), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"gamma": 3.0, "tree_method": "exact"}, {"booster": "dart", "rate_drop": 0.3}, {"num_parallel_tree": 3}],
+    ids=["pruned", "dropped", "forest"],
+)
+def test_trees_of_xgboost_that_grew_otherwise_are_answered_as_well(options: dict[str, Any]) -> None:
+    from xgboost import XGBClassifier
+
+    model = XGBClassifier(n_estimators=8, **options).fit(ROWS, classes(ROWS, 2))
+    session = open_xgboost(xgboost_trees(model), signature(2))
+    assert session.run({"input": ROWS}, ["label"])["label"].tolist() == model.predict(ROWS).tolist()
 
 
 def test_categories_of_lightgbm_are_answered_as_well() -> None:
@@ -75,7 +89,10 @@ def first_tree(learner: Any) -> Any:
         (lambda learner: first_tree(learner)["left_children"].__setitem__(0, 0), "lead nowhere"),
         (lambda learner: first_tree(learner)["right_children"].__setitem__(0, -5), "lead nowhere"),
         (lambda learner: first_tree(learner)["split_indices"].__setitem__(0, 99), "lead nowhere"),
+        (lambda learner: first_tree(learner)["parents"].__setitem__(1, 10**6), "lead nowhere"),
         (lambda learner: first_tree(learner)["split_conditions"].pop(), "lead nowhere"),
+        (lambda learner: learner["gradient_booster"]["model"]["iteration_indptr"].append(-1), "lead nowhere"),
+        (lambda learner: learner["learner_model_param"].__setitem__("num_class", "1000000000"), "other numbers"),
         (lambda learner: first_tree(learner).__setitem__("left_children", [10**30]), "no model of XGBoost"),
         (lambda learner: learner["gradient_booster"].__setitem__("name", "gblinear"), "lead nowhere"),
         (lambda learner: learner["gradient_booster"]["model"]["tree_info"].__setitem__(0, 7), "lead nowhere"),
@@ -147,3 +164,23 @@ def test_a_server_without_the_library_says_what_to_install(monkeypatch: pytest.M
         open_xgboost(trees[0], signature(2))
     with pytest.raises(PackageRefused, match=r"pip install 'secure-ml-api\[lightgbm\]'"):
         open_lightgbm(trees[1], signature(2))
+
+
+def test_a_run_on_one_thread_starts_no_other() -> None:
+    """Counted in a process of its own: whatever trained here has left threads behind."""
+    trees = xgboost_trees(xgboost_model("binary")).hex(), lightgbm_trees(lightgbm_model("binary")).hex()
+    code = (
+        "import os, sys, numpy as np, lightgbm, xgboost\n"
+        "from secure_ml_api.runtimes.lightgbm import open_lightgbm\n"
+        "from secure_ml_api.runtimes.xgboost import open_xgboost\n"
+        "from secure_ml_api.tensors import Signature\n"
+        "signature = Signature.model_validate_json(sys.stdin.readline())\n"
+        "trees = [bytes.fromhex(line) for line in sys.stdin]\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "for opened, data in zip((open_xgboost, open_lightgbm), trees):\n"
+        "    opened(data, signature).run({'input': np.zeros((5000, 4))}, ['label'])\n"
+        "print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    given = "\n".join((signature(2).model_dump_json(), *trees))
+    done = subprocess.run([sys.executable, "-c", code], input=given, capture_output=True, text=True, check=True)
+    assert (done.stdout.strip(), done.stderr) == ("0", "")

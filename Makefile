@@ -57,11 +57,11 @@ fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see
 	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)
 
 lock:            ## Resolve the locks anew (needs uv)
-	for extra in serve train arrow redis granian postgres loadtest test fuzz; do \
+	for extra in serve train xgboost lightgbm tensorflow arrow redis granian postgres loadtest test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
 
-SBOM_LOCKS := serve train arrow redis granian postgres
+SBOM_LOCKS := serve train xgboost lightgbm tensorflow arrow redis granian postgres
 SBOM_DIR := reports/sbom
 sbom: $(VENV)/.ready-test            ## Write a software bill of materials (CycloneDX) for each lock, into reports/sbom
 	@mkdir -p $(SBOM_DIR)
@@ -74,11 +74,13 @@ clean:            ## Remove the environment and all that tests and runs left beh
 	rm -rf $(VENV) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Installed once per lock: every archive is checked against its hash, and nothing is built with an unpinned tool.
+$(VENV)/.ready-test: locks/torch.lock
 $(VENV)/.ready-%: locks/%.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "secure-ml-api needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing ($*) into $(VENV) …"
 	@$(PIP) install --require-hashes -r locks/$*.txt
+	@[ $* != test ] || $(PIP) install --require-hashes --no-deps -r locks/torch.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

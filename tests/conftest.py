@@ -12,6 +12,7 @@ import pytest
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.migrate import migrate
+from secure_ml_api.examples.catalogue import EXAMPLES
 from secure_ml_api.settings import read_settings
 from support.application import Application
 from support.postgres_server import PostgresServer
@@ -61,7 +62,7 @@ def prepared_home(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPath
     with one_at_a_time(directory / "prepared.lock"):
         if not home.exists():
             making = directory / "making" / "home"
-            prepare(read_settings(making, {}))
+            prepare(read_settings(making, {}), only=list(EXAMPLES))  # the networks take longer than all others
             making.parent.rename(home.parent)
     return home
 

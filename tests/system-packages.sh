@@ -15,6 +15,7 @@ need initdb postgresql
 need nginx nginx-light
 need openssl openssl
 need curl curl
+need wrk wrk
 need cc gcc
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')

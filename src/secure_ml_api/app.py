@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
 
 from flask import Flask
@@ -20,6 +21,7 @@ from .api.lane import NAME, FastLane, route_of
 from .api.limits import install_limits
 from .api.oauth import oauth_routes
 from .api.oip import oip_routes
+from .api.repository import repository_routes
 from .api.rows import rows_routes
 from .api.tensorflow import tensorflow_routes
 from .auth.assembly import Doormen, Stores, open_stores, post_doormen
@@ -29,6 +31,8 @@ from .inference.admission import Admission
 from .inference.reception import Reception, Target
 from .inference.runner import Runner
 from .inference.services import Services
+from .models.caretaker import Caretaker
+from .models.changes import Changes
 from .models.installed import installed
 from .models.model import Model
 from .models.registry import Registry
@@ -58,6 +62,7 @@ class House:
     stores: Stores
     doormen: Doormen
     services: Services
+    caretaker: Caretaker
     lane: FastLane | None = None
     warm: bool = False
     draining: bool = False
@@ -76,11 +81,32 @@ class House:
                 self.doormen.authenticator.refresh,
                 self.services.limiter.housekeep,
                 self.services.metrics.mend,
+                self.take_canaries_back,
             ):
                 try:
                     part()
                 except Exception:
                     log.exception("housekeeping failed")
+
+    def take_canaries_back(self) -> None:
+        """Those that broke a rule of theirs, on every worker: the version that serves answers everyone again."""
+        for model, reason in self.services.canaries.verdicts():
+            name, version = model.name, model.version
+            self.caretaker.tell(name, partial(Store.set_canary, name=name, canary=None))
+            log.error("a canary is taken back: %s", reason, extra={"model": name, "version": version})
+            self.services.metrics.canary_rolled_back(name, version)
+            self.services.audit.record(
+                "model.canary", actor=None, outcome="rolled back", model=name, version=version, reason=reason
+            )
+
+    def models_changed(self, before: Sequence[Model], after: Sequence[Model]) -> None:
+        """The metrics show what is loaded now."""
+        told, metrics = set(before), self.services.metrics
+        for model in after:
+            if model not in told:
+                metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
+        for model in told.difference(after):
+            metrics.model_unloaded(model.name, model.version, model.runtime, model.digest)
 
     def hangs(self, model: Model, seconds: float) -> None:
         """A run of ``model`` has gone on for so long that it is not expected to end: say so, and have others serve."""
@@ -95,6 +121,7 @@ class House:
 
     def stop(self) -> None:
         self._stopped.set()
+        self.caretaker.stop()
         self.services.runner.watchdog.stop()
         self.stores.trail.close()
 
@@ -120,7 +147,10 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     stores = open_stores(settings)
     doormen = post_doormen(app, settings, stores)
     services = _services(settings, stores, doormen, runtimes)
-    house = House(settings, stores, doormen, services)
+    changes = Changes(settings.run_directory)
+    caretaker = Caretaker(Store.of(settings), services.registry, changes, settings.models.watch_seconds)
+    services.registry.load()
+    house = House(settings, stores, doormen, services, caretaker)
     app.extensions[EXTENSION] = house
     _add_routes(app, house)
     return app
@@ -139,6 +169,7 @@ def start_worker(app: Flask, slot: int) -> None:
         log.error("model refused: %s", problem, extra={"model": where})
     for model in services.registry.models():
         services.metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
+    house.caretaker.start_worker(slot, house.models_changed)
     house.doormen.authenticator.refresh()
     Thread(target=house.keep, name="housekeeping", daemon=True).start()
     house.warm = True
@@ -189,10 +220,12 @@ def house_of(app: Flask) -> House:
 
 
 def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Sequence[Runtime]) -> Services:
-    runtimes = runtimes or installed(settings.inference.runtimes)
-    registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run, runtimes=runtimes)
-    registry.load()
     inference = settings.inference
+    registry = Registry(
+        Store.of(settings),
+        threads=inference.threads_per_run,
+        runtimes=runtimes or installed(inference.runtimes, inference.architectures),
+    )
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
     runner = Runner(Admission(runs, inference.max_waiting), settings.batching, inference)
     return Services(
@@ -229,6 +262,7 @@ def _add_routes(app: Flask, house: House) -> None:
         rows_routes(door),
         tensorflow_routes(door, services.registry),
         oip_routes(door, services.registry),
+        repository_routes(services, house.caretaker, deadline_seconds),
     ):
         app.register_blueprint(routes)
     install_guard(app, door)

@@ -191,6 +191,9 @@ class InferenceSettings(_Section):
     two runs' worth of each model, so that who waits is answered soon."""
     threads_per_run: Count = 1
     """Threads that one run may use."""
+    architectures: tuple[str, ...] = ()
+    """Networks that PyTorch may build for packages that it runs itself: names of entry points of the group
+    ``secure_ml_api.architectures``. What is not named here is never imported."""
     runtimes: tuple[str, ...] = ()
     """Names of runtimes that others wrote and that may be loaded, from the entry points of installed distributions;
     the built-in ones need no mention. Nothing of any other is imported."""
@@ -201,10 +204,16 @@ class InferenceSettings(_Section):
     """Runs of one worker that may go on, without a place, although all their callers were answered 504; beyond, a run
     keeps its place until it ends."""
 
-    @field_validator("runtimes", mode="before")
+    @field_validator("architectures", "runtimes", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _listed(value)
+
+
+class ModelsSettings(_Section):
+    watch_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """How often each worker looks whether versions came, went or were promoted by anything but this program's own
+    commands, which tell it; 0 never."""
 
 
 class BatchingSettings(_Section):
@@ -239,6 +248,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     audit: AuditSettings = AuditSettings()
     state: StateSettings = StateSettings()
+    models: ModelsSettings = ModelsSettings()
     inference: InferenceSettings = InferenceSettings()
     batching: BatchingSettings = BatchingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

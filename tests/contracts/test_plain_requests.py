@@ -68,6 +68,46 @@ def test_request_that_could_be_taken_in_two_ways_is_left_to_gunicorn(request_byt
     assert taken(request_bytes) is None
 
 
+def test_where_the_application_is_mounted_elsewhere_every_request_is_left_to_gunicorn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCRIPT_NAME", "/api")
+    assert taken(PLAIN[0]) is None
+
+
+@pytest.mark.parametrize("request_bytes", PLAIN)
+def test_thread_that_is_handed_a_plain_request_needs_no_parser(request_bytes: bytes) -> None:
+    client, server = socket.socketpair()
+    with client, server:
+        limits, constants = ServerSettings(), worker_constants(CFG)
+        connection = PlainConnection(CFG, server, CLIENT, SERVER, limits, room=Room(0), constants=constants)
+        client.sendall(request_bytes + PLAIN[0])
+        assert connection.receive()
+        connection.hand_over()
+        assert connection.handed_over is not None
+        assert_read_alike(request_bytes, connection.handed_over)
+        connection.resume()
+        assert connection.take(lambda method, path, body_bytes: path == "/v2") is not None  # the one behind it is left
+
+
+def test_body_of_a_plain_request_that_a_thread_has_keeps_its_room() -> None:
+    client, server = socket.socketpair()
+    body = bytes(100_000)
+    with client, server:
+        limits, constants, room = ServerSettings(), worker_constants(CFG), Room(len(body))
+        connection = PlainConnection(CFG, server, CLIENT, SERVER, limits, room=room, constants=constants)
+        request = b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        for part in (request[:90_000], request[90_000:]):
+            client.sendall(part)
+            while connection.has_unread:
+                assert connection.receive()
+        connection.hand_over()
+        assert connection.handed_over is not None
+        assert not room.take(len(body))
+        connection.resume()
+        assert room.take(len(body))
+
+
 @pytest.mark.parametrize("proto", ["https", "http", "HTTPS", "https,http"])
 def test_scheme_is_believed_as_gunicorn_believes_it(proto: str) -> None:
     request = b"GET / HTTP/1.1\r\nX-Forwarded-Proto: %b\r\n\r\n" % proto.encode()

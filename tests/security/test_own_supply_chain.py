@@ -40,6 +40,13 @@ def test_the_locks_are_those_that_make_installs_from() -> None:
     assert "$(PIP) install --require-hashes -r locks/$*.txt" in (ROOT / "Makefile").read_text()
 
 
+def test_the_build_of_pytorch_that_the_tests_use_is_pinned_by_hash_too() -> None:
+    assert "--require-hashes --no-deps -r locks/torch.lock" in (ROOT / "Makefile").read_text()
+    assert re.search(
+        r"^torch==[0-9.]+ .*\n +--hash=sha256:[0-9a-f]{64}$", (ROOT / "locks/torch.lock").read_text(), re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
 def test_every_package_of_a_lock_is_pinned_by_hash(lock: Path) -> None:
     unhashed = [name for name, (_, hashes) in pins(lock).items() if not hashes]

@@ -153,8 +153,9 @@ class FakeRegistry:
     asked: list[str]
     model: FakeModel
     refusal: Refusal | None = None
+    has_trials = False
 
-    def resolve(self, name: str, version: str | None) -> FakeModel:
+    def resolve(self, name: str, version: str | None, caller: str | None = None) -> FakeModel:
         self.asked.append("resolve")
         if self.refusal is not None:
             raise self.refusal

@@ -104,7 +104,9 @@ class FastLane:
         except Refusal:
             return True
         most_rows = 1 + body_bytes // _least_row_bytes(model.signature)
-        return self._services.runner.batching.is_quick(model, most_rows)
+        is_quick = self._services.runner.batching.is_quick
+        canary = self._services.registry.canary(route.name)  # who calls is not known yet
+        return is_quick(model, most_rows) and (canary is None or is_quick(canary.model, most_rows))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         route = route_of(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None

@@ -17,7 +17,7 @@ from ..settings import QuotasSettings
 from ..wire.json_answer import json_answer
 from .door import read_body, response_of
 from .limits import address_key
-from .operations import FORM
+from .operation import FORM
 
 # Longer than any form that means something: two ids, a secret, a token of 8 KiB. Nobody has to prove anything before a
 # form is parsed, and a million parameters would take a CPU for seconds.

@@ -12,7 +12,7 @@ from ..models.registry import Registry
 from ..tensors import TensorSpec
 from ..wire.json_answer import json_answer
 from ..wire.oip import OIP
-from .door import Door, read_body, response_of
+from .door import Door, response_of
 
 EXTENSIONS = ("binary_tensor_data",)
 
@@ -48,11 +48,6 @@ def oip_routes(door: Door, registry: Registry) -> Blueprint:
     @routes.post("/models/<model:name>/versions/<model:version>/infer")
     def infer_version(name: str, version: str) -> Response:
         return door.predict(OIP, name, version)
-
-    @routes.post("/repository/index")
-    def repository_index() -> Response:
-        read_body()
-        return response_of(json_answer(registry.states()))  # type: ignore[arg-type]
 
     return routes
 

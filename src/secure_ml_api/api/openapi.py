@@ -13,7 +13,8 @@ from ..models.model import Model
 from . import schemas
 from .body_formats import answer_headers, answers_beside_json, header_parameters, requests_beside_json
 from .model_schemas import RowSchemas, row_schemas
-from .operations import FORM, OPERATIONS, Operation
+from .operation import FORM, Operation
+from .operations import OPERATIONS
 from .problems import PROBLEM_JSON, STATUSES, TITLES
 
 _REFERENCE = "#/components/schemas/{prefix}{{model}}"

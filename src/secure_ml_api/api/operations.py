@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-from pydantic import BaseModel
-
 from ..wire import envelopes
 from . import schemas
+from .operation import Operation
 
-Schema = type[BaseModel] | tuple[type[BaseModel], ...]
-
-FORM = "application/x-www-form-urlencoded"
 _READ_MODEL = ("models:read", "predict:NAME", "predict:*")
 _PREDICT = ("predict:NAME", "predict:*")
+_ADMIN = ("models:admin",)
 _GUARDED = (401, 403, 429, 503)
+_CHANGING = (401, 403, 404, 413, 429, 503, 504)
 _PREDICTING = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one route. ``scopes``: any one opens it; empty: no bearer token is asked for."""
-
-    method: str
-    path: str
-    id: str
-    tag: str
-    summary: str
-    answer: Schema | None
-    scopes: tuple[str, ...] = ()
-    request: Schema | None = None
-    form: bool = False
-    client_authenticated: bool = False
-    refusals: tuple[int, ...] = (429,)
-    content_type: str = "application/json"
-    example: Any = None
 
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -246,7 +222,27 @@ OPERATIONS: tuple[Operation, ...] = (
         "Model life",
         "Every model and version, and whether it serves.",
         None,
-        ("models:admin",),
+        _ADMIN,
         refusals=(*_GUARDED, 413),
+    ),
+    Operation(
+        "post",
+        "/v2/repository/models/{name}/load",
+        "repositoryLoad",
+        "Model life",
+        "Let a model serve, with the versions that are in the home now; answers when every worker does.",
+        schemas.Loaded,
+        _ADMIN,
+        refusals=_CHANGING,
+    ),
+    Operation(
+        "post",
+        "/v2/repository/models/{name}/unload",
+        "repositoryUnload",
+        "Model life",
+        "Let a model not serve until it is loaded again; answers when no worker does.",
+        schemas.Unloaded,
+        _ADMIN,
+        refusals=_CHANGING,
     ),
 )

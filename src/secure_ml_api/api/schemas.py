@@ -130,6 +130,16 @@ class RepositoryEntry(_Answer):
     reason: str
 
 
+class Loaded(_Answer):
+    name: str
+    load: Literal[True]
+
+
+class Unloaded(_Answer):
+    name: str
+    unload: Literal[True]
+
+
 class OnePrediction(_Answer):
     """One row's answer; ``label`` and ``probabilities`` for classes, ``is_anomaly`` and ``score`` for anomalies.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -14,21 +14,30 @@ from .common import home_option, json_option, load, say
 @click.command("init")
 @home_option
 @click.option("--no-examples", is_flag=True, help="Leave the example models out.")
+@click.option(
+    "--example", "examples", multiple=True, metavar="NAME", help="Of the example models only this; repeat it."
+)
 @json_option
-def command(home: Path, no_examples: bool, as_json: bool) -> None:
+def command(home: Path, no_examples: bool, examples: tuple[str, ...], as_json: bool) -> None:
     """Prepare the home: signing keys, database and example models. Run it again as often as you like.
 
     Nothing that is there is ever overwritten.
     """
     tell = (lambda _: None) if as_json else click.echo
-    did = prepare(load(home), examples=not no_examples, tell=tell)
+    did = prepare(load(home), examples=not no_examples, only=examples, tell=tell)
     say({"home": str(home), "did": did}, as_json, [f"The home {home} is ready."])
 
 
-def prepare(settings: Settings, *, examples: bool = True, tell: Callable[[str], object] = lambda _: None) -> list[str]:
+def prepare(
+    settings: Settings,
+    *,
+    examples: bool = True,
+    only: Sequence[str] = (),
+    tell: Callable[[str], object] = lambda _: None,
+) -> list[str]:
     """Make what the home lacks; each step that changed something, in words, which ``tell`` is handed as well.
 
-    Raises OperatorError.
+    Of the examples those in ``only``, or all that can be trained here. Raises OperatorError.
     """
     from ..auth.assembly import open_ring
     from ..auth.audit_key import create_audit_key
@@ -55,11 +64,11 @@ def prepare(settings: Settings, *, examples: bool = True, tell: Callable[[str], 
     if migrate(settings.database_url):
         done("prepared the database")
     if examples:
-        _prepare_examples(settings, done)
+        _prepare_examples(settings, only, done)
     return did
 
 
-def _prepare_examples(settings: Settings, done: Callable[[str], None]) -> None:
+def _prepare_examples(settings: Settings, only: Sequence[str], done: Callable[[str], None]) -> None:
     from ..errors import PackingError
     from ..packaging.extras import require_train_extra
 
@@ -70,5 +79,5 @@ def _prepare_examples(settings: Settings, done: Callable[[str], None]) -> None:
         return
     from ..examples.build import build_examples
 
-    for name in build_examples(settings):
+    for name in build_examples(settings, only):
         done(f"trained, proved and signed the example model {name}")

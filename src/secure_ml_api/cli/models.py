@@ -22,7 +22,11 @@ _PICKLE_WARNING = (
 
 @click.group(name="models", short_help="Pack trained models and look after the packages.")
 def command() -> None:
-    """Pack trained models and look after the packages. What changes here serves from the next start or reload on."""
+    """Pack trained models and look after the packages.
+
+    What is packed serves from the next start, reload or `models load` on; what is decided about a model takes effect at
+    once where a server runs on the home.
+    """
 
 
 @command.command()
@@ -36,14 +40,9 @@ def command() -> None:
     help="Rows to prove the package on, kept in it: CSV with the feature names in its first row, or Parquet.",
 )
 @click.option("--target", help="Column of the sample that is the answer and not a feature.")
-@click.option("--trust-pickle", is_flag=True, help="Read a pickle or joblib file too, in a process of its own.")
-@click.option(
-    "--allow-native",
-    "--allow-sklearn",
-    "allow_native",
-    is_flag=True,
-    help="Let scikit-learn, XGBoost or LightGBM itself serve it if no graph does as well.",
-)
+@click.option("--trust-pickle", is_flag=True, help="Read a pickle, joblib or .pt2 file too, in a process of its own.")
+@click.option("--allow-sklearn", is_flag=True, help="Let scikit-learn itself serve it if no graph does as well.")
+@click.option("--allow-native", is_flag=True, help="As that, for whichever library trained it.")
 @click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
 @click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
 @click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
@@ -59,6 +58,7 @@ def pack(
     sample: Path,
     target: str | None,
     trust_pickle: bool,
+    allow_sklearn: bool,
     allow_native: bool,
     labels: tuple[str, ...],
     bounds: tuple[str, ...],
@@ -73,10 +73,12 @@ def pack(
     Every row of the sample, and rows made from it, must get the trained model's class, and its numbers to within a
     stated tolerance; otherwise nothing is packed. Of the forms that are proven the fastest is kept.
 
-    SOURCE is a skops file, a .json or .ubj of XGBoost, or a .txt of LightGBM; with --trust-pickle also a pickle.
+    SOURCE is a skops file, a .json or .ubj of XGBoost, a .txt of LightGBM, or a .keras file; with --trust-pickle also a
+    pickle or a .pt2 of PyTorch.
 
     With --allow-native the trained model itself is one of those forms. Serving it takes its library (the extra
-    "train", "xgboost" or "lightgbm") wherever the server runs, which no other package needs.
+    "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs;
+    --allow-sklearn agrees to that for scikit-learn alone.
     """
     from ..packaging.options import Options
     from ..packaging.pack import pack as pack_file
@@ -89,6 +91,7 @@ def pack(
         target=target,
         description=description,
         metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
+        allow_sklearn=allow_sklearn,
         allow_native=allow_native,
     )
     if trust_pickle:
@@ -99,7 +102,7 @@ def pack(
             source, store=store, name=name, version=version, sample=sample, trust_pickle=trust_pickle, options=options
         )
 
-    result = _change(home, "model.pack", name, version, do)
+    result = change(home, "model.pack", name, version, do)
     manifest = result.manifest
     aliases = _store(home).aliases(name)
     say(summary(manifest, result.digest), as_json, pack_lines(manifest, result.digest, aliases))
@@ -143,9 +146,12 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
     """
     from ..errors import PackageRefused
     from ..models.installed import installed
+    from ..models.store import Store
     from .models_shown import verify_lines, verify_rows
 
-    rows = verify_rows(_store(home), name, version, installed(load(home).inference.runtimes))
+    settings = load(home)
+    runtimes = installed(settings.inference.runtimes, settings.inference.architectures)
+    rows = verify_rows(Store.of(settings), name, version, runtimes)
     say(rows, as_json, verify_lines(rows))
     refused = [row for row in rows if not row["verified"]]
     if refused:
@@ -159,19 +165,27 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
 @json_option
 def remove(name: str, version: str, home: Path, as_json: bool) -> None:
     """Delete VERSION of NAME for good; the one in production only as the last."""
-    _change(home, "model.remove", name, version, lambda store: store.remove(name, version))
+    change(home, "model.remove", name, version, lambda store: store.remove(name, version))
     say({"removed": {"name": name, "version": version}}, as_json, [f"removed {name}/{version}"])
 
 
 @command.command()
 @click.argument("name")
 @click.argument("version")
+@click.option("--if", "conditions", multiple=True, metavar="METRIC>=NUMBER", help="Only if this holds; repeat it.")
 @home_option
 @json_option
-def promote(name: str, version: str, home: Path, as_json: bool) -> None:
-    """Let VERSION of NAME answer when a caller asks for none."""
-    aliases = _change(home, "model.promote", name, version, lambda store: store.promote(name, version))
-    _say_aliases(name, aliases, as_json)
+def promote(name: str, version: str, conditions: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Let VERSION of NAME answer when a caller asks for none.
+
+    The conditions are about the metrics that VERSION was packed with; all of them must hold.
+    """
+    from .conditions import require
+
+    if conditions:
+        require(conditions, _store(home).verify(name, version).manifest)
+    aliases = change(home, "model.promote", name, version, lambda store: store.promote(name, version))
+    _say_aliases(home, name, aliases, as_json)
 
 
 @command.command()
@@ -180,11 +194,11 @@ def promote(name: str, version: str, home: Path, as_json: bool) -> None:
 @json_option
 def rollback(name: str, home: Path, as_json: bool) -> None:
     """Let the version of NAME that served before the last promotion serve again."""
-    aliases = _change(home, "model.rollback", name, None, lambda store: store.rollback(name))
-    _say_aliases(name, aliases, as_json)
+    aliases = change(home, "model.rollback", name, None, lambda store: store.rollback(name))
+    _say_aliases(home, name, aliases, as_json)
 
 
-def _change(home: Path, event: str, name: str, version: str | None, change: Callable[[Store], Any]) -> Any:
+def change(home: Path, event: str, name: str, version: str | None, change: Callable[[Store], Any]) -> Any:
     """Make ``change`` to the store of ``home``, and write it to the audit trail with how it ended."""
     from ..errors import HomeError
     from ..models.store import Store
@@ -222,9 +236,12 @@ def _serving(store: Store, name: str) -> str:
     return chosen
 
 
-def _say_aliases(name: str, aliases: dict[str, str], as_json: bool) -> None:
-    line = f"{name}/{aliases['production']} is in production from the next start or reload on"
-    say({"name": name, "aliases": aliases}, as_json, [line])
+def _say_aliases(home: Path, name: str, aliases: dict[str, str], as_json: bool) -> None:
+    from .models_life import take_effect
+
+    effect = take_effect(load(home), name)
+    line = f"{name}/{aliases['production']} is in production {effect.words}"
+    say({"name": name, "aliases": aliases, **effect.told}, as_json, [line])
 
 
 def _number(key: str, text: str) -> float:
@@ -232,3 +249,13 @@ def _number(key: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise click.BadParameter(f"{key} must be a number", param_hint="--metric") from None
+
+
+def _add_life() -> None:
+    from .models_life import COMMANDS
+
+    for each in COMMANDS:
+        command.add_command(each)
+
+
+_add_life()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -12,15 +11,7 @@ import numpy as np
 
 from ..packaging.options import Options
 from ..packaging.table import Table
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A fitted model with the rows that it is proven on and what is said about it."""
-
-    estimator: Any
-    sample: Table
-    options: Options
+from .trained import Trained
 
 
 def _iris() -> tuple[Any, Any, list[str], dict[str, str]]:

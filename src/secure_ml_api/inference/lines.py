@@ -13,13 +13,15 @@ from .overload import Overload
 if TYPE_CHECKING:
     from .admission import Ticket
 
-# Under overload a caller waits for so many runs of its model at the most, so its answer takes three; at 80 % of what a
-# model can do, the answer of one caller in a hundred takes two. With fewer a place would stay empty between two runs.
+# Under overload a caller waits for so many runs of its model at the most, so its answer takes three.
 STRICT_RUNS = 2
+# Where at least this part is refused, they come so often that one run's worth is enough for a place to find the next:
+# at twice what can be served, callers at random leave a place empty for a sixteenth of the time. Below, it would be a
+# fifth, and two runs' worth are better.
+HEAVY_SHARE = 0.4
+HEAVY_RUNS = 1
 # So many times as many places are left for those who ask far less than others: several may ask at the same moment.
 _SPARED = 4
-# So many more may be between the loop and the line, there and back: threads take their time when the CPU is short.
-_BETWEEN = 4
 # How fast the mean of the callers in a run follows.
 _WEIGHT = 0.1
 # More lines than this are not remembered; a worker serves fewer models.
@@ -50,8 +52,8 @@ class Lines:
     """The bound of every model's line in a worker with ``places`` to run in; the lock of the admission is held.
 
     As long as a model is not overloaded, ``most`` callers may wait, whatever they wait for. Then its bound is what it
-    drains in STRICT_RUNS runs, by what its runs took along lately (J. Little's law: as many wait as are served in a
-    second, times the seconds that each waits).
+    drains in STRICT_RUNS runs, or HEAVY_RUNS, by what its runs took along lately (J. Little's law: as many wait as are
+    served in a second, times the seconds that each waits).
     """
 
     def __init__(self, places: int, most: int, clock: Callable[[], float] = monotonic) -> None:
@@ -75,12 +77,17 @@ class Lines:
         line = self._of(kind)
         if not line.overload.is_strict:
             return self._most
-        return min(self._most, max(1, round(STRICT_RUNS * self._places * line.callers_per_run)))
+        runs = HEAVY_RUNS if line.overload.drain.refused_share >= HEAVY_SHARE else STRICT_RUNS
+        return min(self._most, max(1, round(runs * self._places * line.callers_per_run)))
 
     def check_way(self, kind: object, client: str, on_the_way: Counter[str], waiting: Collection[Ticket]) -> None:
-        """Raise Overloaded when one more of ``client`` is too many beside those ``on_the_way`` to a run or in one."""
+        """Raise Overloaded when one more of ``client`` is too many beside those ``on_the_way`` to a run or in one.
+
+        Who is let on its way finds room in the line: to refuse it there, when its body has been read, costs many times
+        as much, and of work that keeps a CPU busy each such refusal is taken from an answer.
+        """
         line = self._of(kind)
-        most = self.bound(kind) + max(1, round(self._places * line.callers_per_run)) + _BETWEEN
+        most = self.bound(kind) + max(1, round(self._places * line.callers_per_run))
         if not fits(on_the_way, most, is_modest=line.overload.shares.is_modest(client)):
             self.refuse(kind, waiting)
 

@@ -10,8 +10,10 @@ from ..models.registry import Registry
 from ..quota.limiter import Limiter
 from ..settings import QuotasSettings
 from ..telemetry.metrics import Metrics
+from .canary_watch import CanaryWatch
 from .reception import Reception
 from .runner import Runner
+from .shadows import Shadows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +30,9 @@ class Services:
     max_rows: int
     body_limit_bytes: int
     reception: Reception = field(default_factory=Reception)
+    shadows: Shadows = field(init=False)
+    canaries: CanaryWatch = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shadows", Shadows(self.registry, self.metrics))
+        object.__setattr__(self, "canaries", CanaryWatch(self.registry))

@@ -7,6 +7,7 @@ address that only guesses, no model is looked up for a caller without the scope,
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 
 from ..auth.policy import is_scope, predict_scopes, require_scope
 from ..errors import InsufficientScope, Overloaded, Refusal, TokenMissing, TokenRefused
@@ -90,8 +91,8 @@ def require(visit: Visit, services: Services, *scopes: str) -> None:
 
 
 def resolve(call: Call, services: Services) -> None:
-    """Name and version, or alias, → the loaded model."""
-    call.model = services.registry.resolve(call.model_name, call.version)
+    """Name and version, or alias, → the loaded model; of a model with a canary, the caller's side of it."""
+    call.model = services.registry.resolve(call.model_name, call.version, call.principal.client_id)
 
 
 def find_room(call: Call, services: Services) -> None:
@@ -122,12 +123,19 @@ def run(call: Call, services: Services) -> None:
     metrics = services.metrics.for_model(model.name, model.version)
     job = Job(model, question.inputs, question.rows, question.wanted, call.deadline)
     job.client = call.principal.client_id
+    is_tried = services.registry.has_trials and call.version is None
+    begun_at = perf_counter()
     try:
         call.outputs = services.runner.run(job, metrics)
         call.deadline.check()
     except Refusal as refusal:
         metrics.predicted(failure(refusal), question.rows)
+        if is_tried and not isinstance(refusal, Overloaded):
+            services.canaries.saw(model, 0.0, failed=True)
         raise
+    if is_tried:
+        services.canaries.saw(model, perf_counter() - begun_at, failed=False)
+        services.shadows.offer(model, question.inputs, call.outputs)
     metrics.rows.inc(question.rows)
     for outcome, rows in outcomes(model.signature, call.outputs, question.rows):
         metrics.predicted(outcome, rows)

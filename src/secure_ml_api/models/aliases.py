@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -12,46 +10,31 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import PackageRefused
 from .names import ALIASES_FILE, PlainName, version_order
+from .small_file import read_small, write_small
 
 PRODUCTION = "production"
 PREVIOUS = "previous"
 
-_LIMIT_BYTES = 64 * 1024
 _aliases: TypeAdapter[dict[str, str]] = TypeAdapter(dict[PlainName, PlainName])
 
 
 def read_aliases(model_directory: Path) -> dict[str, str]:
     """Alias to version; empty when there is no file. Raises PackageRefused when the file is not what it should be."""
     path = model_directory / ALIASES_FILE
+    remedy = "remove it to serve the newest version"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return {}
+        data = read_small(path)
+        return {} if data is None else _aliases.validate_json(data)
     except OSError as error:
-        raise PackageRefused(f"{path} cannot be opened ({error.strerror}); remove it to serve the newest") from None
-    try:
-        return _aliases.validate_json(os.read(descriptor, _LIMIT_BYTES))
-    except (ValidationError, OSError):
-        remedy = "remove it to serve the newest version"
+        raise PackageRefused(f"{path} cannot be opened ({error.strerror}); {remedy}") from None
+    except ValidationError:
         raise PackageRefused(f'{path} must be one JSON object such as {{"production": "2"}}; {remedy}') from None
-    finally:
-        os.close(descriptor)
 
 
 def write_aliases(model_directory: Path, aliases: dict[str, str]) -> None:
     """Replace the file; a reader sees the old one or the new one, whole."""
     data = json.dumps(_aliases.validate_python(aliases), indent=2, sort_keys=True).encode() + b"\n"
-    descriptor, staged = tempfile.mkstemp(prefix=f".{ALIASES_FILE}.", dir=model_directory)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(staged).replace(model_directory / ALIASES_FILE)
-    except BaseException:
-        Path(staged).unlink(missing_ok=True)
-        raise
+    write_small(model_directory / ALIASES_FILE, data)
 
 
 def choose_version(usable: Collection[str], aliases: Mapping[str, str]) -> str | None:

@@ -7,26 +7,28 @@ from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import SettingsError
 from ..runtimes.protocol import Runtime
-from .model import RUNTIMES
+from .model import RUNTIMES, built_in
 from .names import is_plain
 
 GROUP = "secure_ml_api.runtimes"
 """Entry points by the name of the runtime; each leads to its class, or to anything that makes one when it is called."""
 
 
-def installed(allowed: Sequence[str] = ()) -> tuple[Runtime, ...]:
+def installed(allowed: Sequence[str] = (), architectures: Sequence[str] = ()) -> tuple[Runtime, ...]:
     """The built-in runtimes and those of installed distributions whose names are in ``allowed``.
 
+    PyTorch may build the ``architectures`` and no others.
     Nothing of a distribution is imported unless its runtime is named. Raises SettingsError for a name that is built in,
     is not installed, is installed twice, or leads to something else than a runtime.
     """
-    built_in = {runtime.name for runtime in RUNTIMES}
-    return (*RUNTIMES, *(_loaded(name, built_in) for name in dict.fromkeys(allowed)))
+    ours = built_in(architectures) if architectures else RUNTIMES
+    names = {runtime.name for runtime in ours}
+    return (*ours, *(_loaded(name, names) for name in dict.fromkeys(allowed)))
 
 
-def _loaded(name: str, built_in: set[str]) -> Runtime:
+def _loaded(name: str, ours: set[str]) -> Runtime:
     where = f"inference.runtimes: {name!r}"
-    if name in built_in:
+    if name in ours:
         raise SettingsError(f"{where} is built in and cannot be replaced; leave it out")
     if not is_plain(name):
         raise SettingsError(f"{where} cannot be the name of a runtime")

@@ -33,7 +33,7 @@ class FileRecord(_Frozen):
 class Provenance(_Frozen):
     """Where the package comes from."""
 
-    source: Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "estimator"]
+    source: Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export", "estimator"]
     """Format of the trained model that was packed; ``estimator`` for one that was in memory."""
     source_sha256: _Sha256 | None = None
     estimator: str

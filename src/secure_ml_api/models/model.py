@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import PackageRefused
@@ -10,6 +10,8 @@ from ..runtimes.lightgbm import LightgbmRuntime
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
 from ..runtimes.sklearn import SklearnRuntime
+from ..runtimes.tensorflow import TensorFlowRuntime
+from ..runtimes.torch import TorchRuntime
 from ..runtimes.words import WordsRuntime
 from ..runtimes.xgboost import XgboostRuntime
 from ..tensors import Signature
@@ -18,7 +20,21 @@ from .pace import MANY_ROWS, Pace, measure
 from .sample import SAMPLE_FILE, Sample, read_sample
 from .verification import VerifiedPackage
 
-RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(), WordsRuntime(), SklearnRuntime(), XgboostRuntime(), LightgbmRuntime())
+
+def built_in(architectures: Sequence[str] = ()) -> tuple[Runtime, ...]:
+    """The runtimes that need no mention; PyTorch builds the ``architectures`` that are named and no other."""
+    return (
+        OnnxRuntime(),
+        WordsRuntime(),
+        SklearnRuntime(),
+        XgboostRuntime(),
+        LightgbmRuntime(),
+        TorchRuntime(architectures),
+        TensorFlowRuntime(),
+    )
+
+
+RUNTIMES: tuple[Runtime, ...] = built_in()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

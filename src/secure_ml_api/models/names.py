@@ -8,11 +8,12 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 ALIASES_FILE = "aliases.json"
+LIFE_FILE = "life.json"
 MANIFEST_FILE = "manifest.json"
 SIGNATURE_FILE = "manifest.sig"
 
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_RESERVED = {ALIASES_FILE, MANIFEST_FILE, SIGNATURE_FILE}
+_RESERVED = {ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE}
 _CHUNKS = re.compile(r"[0-9]+|[^0-9]+")
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from ..errors import HomeError, PackageRefused
 from ..settings import Settings
 from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
+from .life import Canary, Life, read_life, write_life
 from .manifest import Manifest
-from .names import MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
+from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
 from .signing import create_signing_key, read_signing_key, read_verifying_key, sign
 from .verification import VerifiedPackage, verify_package
 
@@ -72,8 +73,53 @@ class Store:
     def aliases(self, name: str) -> dict[str, str]:
         return read_aliases(self.models_directory / name)
 
+    def life(self, name: str) -> Life:
+        return read_life(self.models_directory / name)
+
+    def unload(self, name: str) -> None:
+        """Let ``name`` not serve until ``load``; raises PackageRefused when there is no such model."""
+        self._live_on(name, unloaded=True)
+
+    def load(self, name: str) -> None:
+        """Let ``name`` serve; raises PackageRefused when there is no such model."""
+        self._live_on(name, unloaded=False)
+
+    def set_canary(self, name: str, canary: Canary | None) -> None:
+        """Let a version that verifies answer a part of the callers; None ends that. Raises PackageRefused."""
+        if canary is not None:
+            self.verify(name, canary.version)
+        self._live_on(name, canary=canary)
+
+    def set_shadow(self, name: str, version: str | None) -> None:
+        """Let a version that verifies answer beside the one that serves, unheard; None ends that.
+
+        Raises PackageRefused.
+        """
+        if version is not None:
+            self.verify(name, version)
+        self._live_on(name, shadow=version)
+
+    def _live_on(self, name: str, **decided: object) -> None:
+        if not self.versions(name):
+            raise PackageRefused(f"{name}: there is no such model")
+        life = self.life(name)
+        changed = life.model_copy(update=decided)
+        if changed != life:
+            write_life(self.models_directory / name, changed)
+
+    def fingerprint(self) -> object:
+        """Another value whenever a version came or went, or something was decided about a model."""
+        return tuple(
+            (name, tuple(self.versions(name)), *map(_stamp, (parent / ALIASES_FILE, parent / LIFE_FILE)))
+            for name in self.names()
+            for parent in (self.models_directory / name,)
+        )
+
     def promote(self, name: str, version: str) -> dict[str, str]:
-        """Make ``version`` the one that serves, once it verifies; the aliases as they are then."""
+        """Make ``version`` the one that serves, once it verifies; the aliases as they are then.
+
+        As a canary or a shadow it has done its work.
+        """
         self.verify(name, version)
         aliases = self.aliases(name)
         serving = aliases.get(PRODUCTION) or self.versions(name)[-1]
@@ -81,6 +127,7 @@ class Store:
             aliases[PREVIOUS] = serving
         aliases[PRODUCTION] = version
         write_aliases(self.models_directory / name, aliases)
+        self._end_trials(name, version)
         return aliases
 
     def rollback(self, name: str) -> dict[str, str]:
@@ -101,12 +148,29 @@ class Store:
         parent = self.models_directory / name
         if others and version in aliases.values():
             write_aliases(parent, {alias: target for alias, target in aliases.items() if target != version})
+        if others:
+            self._end_trials(name, version)
         # Renamed first: a server that starts meanwhile sees the whole version or none of it.
         doomed = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=parent))
         (parent / version).rename(doomed)
         shutil.rmtree(doomed)
         if not others:
             shutil.rmtree(parent)
+
+    def _end_trials(self, name: str, version: str) -> None:
+        life = self.life(name)
+        if life.canary is not None and life.canary.version == version:
+            self._live_on(name, canary=None)
+        if life.shadow == version:
+            self._live_on(name, shadow=None)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
 
 
 def _directories(path: Path) -> list[str]:

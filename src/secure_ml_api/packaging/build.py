@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict
 from ..errors import PackingError
 from ..models.manifest import ParityReport, Provenance, Timing
 from ..models.sample import write_sample
+from ..runtimes.protocol import Session
 from ..runtimes.sklearn import SklearnSession
 from ..tensors import Signature
 from .contest import Found, proven
 from .extras import library_versions, quiet
-from .natives import RuntimeName
+from .natives import RuntimeName, consent
+from .networks.network import NetworkEstimator
 from .options import Options
 from .stopwatch import Clock, Entrant, fastest, race
 from .subject import Subject
@@ -25,7 +27,7 @@ from .table import Table
 # What the trained model itself is called in the table of timings, where it stands for comparison.
 AS_TRAINED = "as trained"
 
-Source = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "estimator"]
+Source = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export", "estimator"]
 
 
 class Blueprint(BaseModel):
@@ -67,7 +69,7 @@ def build(
         subject = Subject.of(estimator, sample, options)
         found, reasons = proven(subject)
         if not found:
-            raise PackingError(_refusal(subject.trained.kind, reasons))
+            raise PackingError(_refusal(subject.trained.estimator, subject.trained.kind, reasons))
         fewest = min(each.proof.report.differing_near_ties for each in found)
         equals = [each for each in found if each.proof.report.differing_near_ties == fewest]
         timings = race([each.entrant for each in equals], clock)
@@ -78,8 +80,13 @@ def build(
 
 
 def _as_trained(subject: Subject) -> Entrant:
-    reference = subject.reference("FP64")
-    session = SklearnSession(subject.trained.estimator, reference.signature)
+    estimator = subject.trained.estimator
+    reference = subject.reference("FP32" if isinstance(estimator, NetworkEstimator) else "FP64")
+    session: Session
+    if isinstance(estimator, NetworkEstimator):
+        session = estimator.session(reference.signature)
+    else:
+        session = SklearnSession(estimator, reference.signature)
     return Entrant(AS_TRAINED, session, reference.rows, [spec.name for spec in reference.signature.outputs])
 
 
@@ -104,12 +111,11 @@ def _built(
     return Built(blueprint, found.model, write_sample(found.proof.sample, signature))
 
 
-def _refusal(kind: str, reasons: Mapping[str, str]) -> str:
+def _refusal(estimator: Any, kind: str, reasons: Mapping[str, str]) -> str:
     """Why no candidate will do: the two reasons that say most, those about answers first."""
     told = sorted(reasons, key=lambda reason: "answers differ" not in reason)[:2]
     causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
-    consent = "or let the framework that trained it serve it, with --allow-native"
-    return f"no graph answers as this {kind} does ({causes}); {_remedy(told)}, {consent}"
+    return f"no graph answers as this {kind} does ({causes}); {_remedy(told)}, or {consent(estimator)}"
 
 
 def _remedy(told: list[str]) -> str:

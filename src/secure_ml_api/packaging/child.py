@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
+from typing import Any
 
 from ..errors import OperatorError
 from ..models.sample import SAMPLE_FILE
@@ -18,9 +19,10 @@ from .encoders import categories_of
 from .extras import quiet
 from .job import BLUEPRINT_FILE, JOB_FILE, REFUSAL_FILE, Job
 from .natives import MODEL_FILES
+from .networks.files import read_network
 from .prose import prose_columns
 from .sample_file import read_sample_file
-from .source_file import read_source
+from .source_file import NETWORKS, read_source
 
 
 def convert(directory: Path) -> None:
@@ -28,8 +30,11 @@ def convert(directory: Path) -> None:
     job = Job.model_validate_json((directory / JOB_FILE).read_bytes())
     data = job.source.read_bytes()
     with quiet():
-        estimator = read_source(data, job.source_format)
         sample = read_sample_file(job.sample)
+        if job.source_format in NETWORKS:
+            estimator: Any = read_network(job.source, job.source_format, sample, job.options)
+        else:
+            estimator = read_source(data, job.source_format)
         names = align(estimator, sample, job.options.target).names
         # Codes such as "01" look like numbers; where the model was trained on text, they stay text.
         text = {known.column for known in categories_of(estimator, names).values() if known.is_text}

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from ..runtimes.protocol import Session
+from ..tensors import Signature
 from .candidates import CANDIDATES, Candidate
+from .graph import normalise
 from .graphs.writer import Inapplicable
 from .natives import Native, RuntimeName, natives, open_model
+from .networks.finish import finished
+from .networks.network import NetworkEstimator
 from .optimised import optimised
 from .proof import Proof, Reference, prove
 from .prose import prose_columns
 from .stopwatch import Entrant
 from .subject import Subject
+from .trained import Trained
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +41,29 @@ class Found:
 def proven(subject: Subject) -> tuple[list[Found], dict[str, str]]:
     """The candidates that hold, up to the first tier in which one is without any difference; why the others do not."""
     reasons: dict[str, str] = {}
+    unfit: dict[str, str] = {}
     found: list[Found] = []
     if prose_columns(subject.trained.estimator, subject.sample.names):
         # In a graph every text of a run is padded to the longest: one of them beside many short ones takes all memory.
         reasons["a graph would have to pad every text to the longest"] = "skl2onnx"
     else:
-        found = _graphs(subject, reasons)
+        found = _graphs(subject, reasons, unfit)
     for native in natives(subject.trained.estimator, subject.options):
         try:
             found.append(_unconverted(native, subject))
         except Exception as error:  # noqa: BLE001 - as for the other candidates
             reasons.setdefault(_one_line(error), native.name)
-    return found, reasons
+    return found, reasons or unfit
 
 
-def _graphs(subject: Subject, reasons: dict[str, str]) -> list[Found]:
-    """The graphs among the candidates that hold; why the others do not is added to ``reasons``."""
+def _graphs(subject: Subject, reasons: dict[str, str], unfit: dict[str, str]) -> list[Found]:
+    """The graphs among the candidates that hold.
+
+    Why the others do not is added to ``reasons``, and to ``unfit`` where they are not meant for such a model.
+    """
     found: list[Found] = []
     settled: set[str] = set()
-    for tier, candidates in groupby(CANDIDATES, key=lambda candidate: candidate.tier):
+    for tier, candidates in groupby(_candidates(subject), key=lambda candidate: candidate.tier):
         if tier > 0 and settled:
             break
         for candidate in candidates:
@@ -62,7 +71,8 @@ def _graphs(subject: Subject, reasons: dict[str, str]) -> list[Found]:
                 continue
             try:
                 forms = _attempt(candidate, subject)
-            except Inapplicable:
+            except Inapplicable as inapplicable:
+                unfit.setdefault(_one_line(inapplicable), candidate.name)
                 continue
             except Exception as error:  # noqa: BLE001 - a converter may raise anything; the next one may still work
                 reasons.setdefault(_one_line(error), candidate.name)
@@ -71,6 +81,18 @@ def _graphs(subject: Subject, reasons: dict[str, str]) -> list[Found]:
             if forms[0].proof.report.differing_near_ties == 0:
                 settled.add(candidate.kind)
     return found
+
+
+def _candidates(subject: Subject) -> tuple[Candidate, ...]:
+    estimator = subject.trained.estimator
+    if not isinstance(estimator, NetworkEstimator):
+        return CANDIDATES
+
+    def build(_: Trained, signature: Signature) -> bytes:
+        graph = estimator.network.graph(estimator.n_features_in_)
+        return normalise(finished(graph, estimator.gives, signature), signature)
+
+    return (Candidate(estimator.network.graph_name, "stock", "FP32", 0, build),)
 
 
 def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:

@@ -14,7 +14,14 @@ from ..errors import PackingError
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy")
 # Module → its distributions, named where the model is of that library.
-_BOOSTED = {"xgboost": ("xgboost", "xgboost-cpu"), "lightgbm": ("lightgbm",), "onnxmltools": ("onnxmltools",)}
+_FURTHER = {
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "lightgbm": ("lightgbm",),
+    "onnxmltools": ("onnxmltools",),
+    "torch": ("torch",),
+    "keras": ("keras",),
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+}
 _NEEDED = ("sklearn", "skl2onnx", "onnx", "skops")
 
 
@@ -29,8 +36,8 @@ def require_train_extra() -> None:
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that take part in a conversion, by distribution name."""
     found = {}
-    boosted = [name for module, names in _BOOSTED.items() if module in sys.modules for name in names]
-    for library in (*LIBRARIES, *boosted):
+    further = [name for module, names in _FURTHER.items() if module in sys.modules for name in names]
+    for library in (*LIBRARIES, *further):
         try:
             found[library] = version(library)
         except PackageNotFoundError:

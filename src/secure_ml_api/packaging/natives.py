@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from ..runtimes.lightgbm import TREES_FILE, open_lightgbm
 from ..runtimes.onnx import MODEL_FILE, open_graph
 from ..runtimes.protocol import Session
 from ..runtimes.sklearn import ESTIMATOR_FILE, open_estimator
+from ..runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
+from ..runtimes.torch import WEIGHTS_FILE, Design, open_network
 from ..runtimes.words import WORDS_FILE, open_words
 from ..runtimes.xgboost import BOOSTER_FILE, open_xgboost
 from ..tensors import Signature
 from .boosting import is_lightgbm, is_xgboost, lightgbm_trees, xgboost_trees
 from .candidates import Datatype
+from .networks.network import NetworkEstimator
 from .options import Options
 from .words import reads_words, words_table
 
-RuntimeName = Literal["onnx", "sklearn", "xgboost", "lightgbm", "words"]
+RuntimeName = Literal["onnx", "sklearn", "xgboost", "lightgbm", "words", "torch", "tensorflow"]
 
 # What the model's file is called in a package of each runtime.
 MODEL_FILES: dict[RuntimeName, str] = {
@@ -27,7 +31,15 @@ MODEL_FILES: dict[RuntimeName, str] = {
     "xgboost": BOOSTER_FILE,
     "lightgbm": TREES_FILE,
     "words": WORDS_FILE,
+    "torch": WEIGHTS_FILE,
+    "tensorflow": ARCHIVE_FILE,
 }
+
+
+def _open_torch(model: bytes, signature: Signature) -> Session:
+    """Whoever packs a network has named its architecture."""
+    return open_network(model, signature, frozenset({Design.of(model).architecture}))
+
 
 _OPENERS: dict[RuntimeName, Callable[[bytes, Signature], Session]] = {
     "onnx": open_graph,
@@ -35,6 +47,8 @@ _OPENERS: dict[RuntimeName, Callable[[bytes, Signature], Session]] = {
     "xgboost": open_xgboost,
     "lightgbm": open_lightgbm,
     "words": open_words,
+    "torch": _open_torch,
+    "tensorflow": open_saved_model,
 }
 
 
@@ -50,6 +64,11 @@ class Native:
 
 def natives(estimator: Any, options: Options) -> list[Native]:
     """What may serve ``estimator`` without a graph, by what was agreed to."""
+    if isinstance(estimator, NetworkEstimator):
+        network = estimator.network
+        write = partial(network.native, estimator.n_features_in_, estimator.gives)
+        runtime = network.runtime
+        return [Native(f"{network.library} itself", runtime, "FP32", lambda _: write())] if options.allow_native else []
     if options.allow_native and is_xgboost(estimator):
         # XGBoost itself makes float32 of whatever it is given.
         return [Native("XGBoost itself", "xgboost", "FP32", xgboost_trees)]
@@ -57,7 +76,7 @@ def natives(estimator: Any, options: Options) -> list[Native]:
         return [Native("LightGBM itself", "lightgbm", "FP64", lightgbm_trees)]
     # Counted words are served by NumPy, which is there anyway, so no one has to agree to that.
     found = [Native("counted words", "words", "FP32", words_table)] if reads_words(estimator) else []
-    if options.allow_native:
+    if options.allow_native or options.allow_sklearn:
         found.append(Native("scikit-learn itself", "sklearn", "FP64", _skops))
     return found
 
@@ -65,6 +84,17 @@ def natives(estimator: Any, options: Options) -> list[Native]:
 def open_model(runtime: RuntimeName, model: bytes, signature: Signature) -> Session:
     """A session on ``model`` as a server would open it; raises PackageRefused."""
     return _OPENERS[runtime](model, signature)
+
+
+def consent(estimator: Any) -> str:
+    """What would let the library that trained ``estimator`` serve it."""
+    if isinstance(estimator, NetworkEstimator):
+        return f"let {estimator.network.library} itself serve it, with --allow-native"
+    if is_xgboost(estimator):
+        return "let XGBoost itself serve it, with --allow-native"
+    if is_lightgbm(estimator):
+        return "let LightGBM itself serve it, with --allow-native"
+    return "let scikit-learn itself serve it, with --allow-sklearn"
 
 
 def _skops(estimator: Any) -> bytes:

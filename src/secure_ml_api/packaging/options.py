@@ -22,5 +22,7 @@ class Options(BaseModel):
     """Column of the sample that is no feature but the answer, and is left out."""
     description: str = ""
     metrics: dict[str, float] = {}
+    allow_sklearn: bool = False
+    """Whether scikit-learn itself may serve the model, which the server then needs to have installed."""
     allow_native: bool = False
-    """Whether the framework that trained the model may serve it, which the server then needs to have installed."""
+    """Whether the library that trained the model may serve it, whichever that is, and the server needs it then."""

@@ -17,6 +17,8 @@ from .extras import require_train_extra
 from .isolation import convert_apart
 from .job import Job
 from .natives import MODEL_FILES
+from .networks.files import estimator_of, matrix_of
+from .networks.network import Network
 from .options import Options
 from .source_file import format_of
 from .table import Table
@@ -71,6 +73,27 @@ def pack_estimator(
     check_name(store, name, version)
     require_train_extra()
     options = options or Options()
+    return publish(build(estimator, sample, options), options, store=store, name=name, version=version)
+
+
+def pack_network(
+    network: Network,
+    sample: Table,
+    *,
+    store: Store,
+    name: str,
+    version: str | None = None,
+    options: Options | None = None,
+) -> PackResult:
+    """Pack a trained network that is in memory; raises PackingError, PackageRefused or KeyFileError.
+
+    ``network`` is ``TorchNetwork(module)`` or ``KerasNetwork(model)`` of ``packaging.networks``. What it does is told
+    from its outputs where ``options.task`` does not say it.
+    """
+    check_name(store, name, version)
+    require_train_extra()
+    options = options or Options()
+    estimator = estimator_of(network, matrix_of(sample), options)
     return publish(build(estimator, sample, options), options, store=store, name=name, version=version)
 
 

@@ -11,7 +11,8 @@ from ..errors import PackingError
 from ..runtimes.sklearn_types import TRUSTED_TYPES
 from .boosting import BOOSTED_TYPES, lightgbm_from, xgboost_from
 
-SourceFormat = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm"]
+SourceFormat = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export"]
+NETWORKS: tuple[SourceFormat, ...] = ("keras", "torch-export")
 
 SOURCE_LIMIT_BYTES = 2 * 1024 * 1024 * 1024
 _ZIP_MAGIC = b"PK\x03\x04"
@@ -36,8 +37,8 @@ def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
         raise PackingError(f"{path} cannot be read: {error.strerror}") from None
     if size > SOURCE_LIMIT_BYTES:
         raise PackingError(f"{path} is larger than {SOURCE_LIMIT_BYTES} bytes")
-    if magic == _ZIP_MAGIC:
-        return "skops"
+    if magic == _ZIP_MAGIC and (inside := _inside(path)) != "torch-export":
+        return inside
     if magic.startswith(_XGBOOST_MAGIC):
         return "xgboost"
     if magic == _LIGHTGBM_MAGIC:
@@ -45,11 +46,25 @@ def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
     if not trust_pickle:
         remedy = "save the model with skops.io.dump, or give --trust-pickle if the file is your own"
         raise PackingError(f"{path} is no skops file, and a pickle may run any code when it is read; {remedy}")
+    if magic == _ZIP_MAGIC:
+        return "torch-export"
     return "joblib" if path.suffix.lower() in _JOBLIB_ENDINGS else "pickle"
 
 
+def _inside(path: Path) -> SourceFormat:
+    """What a zip archive is, by the names in it: skops, where it is nothing else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return "skops"  # whose reader says what is wrong
+    if "model.weights.h5" in names and "config.json" in names:
+        return "keras"
+    return "torch-export" if any(name.endswith("/archive_format") for name in names) else "skops"
+
+
 def read_source(data: bytes, source_format: SourceFormat) -> Any:
-    """The trained model in ``data``; called in the converting process only. Raises PackingError."""
+    """The trained model in ``data``, no network; called in the converting process only. Raises PackingError."""
     readers = {"skops": _read_skops, "xgboost": xgboost_from, "lightgbm": lightgbm_from}
     return readers.get(source_format, _read_pickle)(data)
 

@@ -23,7 +23,7 @@ class Trained:
 
     def __init__(self, estimator: Any, sample: Table, task: Task | None = None) -> None:
         self.estimator = estimator
-        self.kind = type(unwrapped(estimator)).__name__
+        self.kind: str = getattr(estimator, "kind", None) or type(unwrapped(estimator)).__name__
         if not hasattr(estimator, "predict"):
             raise PackingError(f"there is a {self.kind} where a fitted model with predict() should be")
         # LightGBM goes by position, and says that it knows names when it has made them up.
@@ -32,7 +32,7 @@ class Trained:
         if self.reads_text and (len(sample.names) != 1 or not sample.is_text(sample.names[0])):
             remedy = "give a sample of one column of text, and leave the answer out with --target COLUMN"
             raise PackingError(f"{self.kind} reads one text a row and the sample has other columns; {remedy}")
-        self.task = task or _task_of(estimator)
+        self.task: Task = task or getattr(estimator, "task", None) or _task_of(estimator)
         self.has_probabilities = self.task == "classification" and hasattr(estimator, "predict_proba")
         self.values: Array = _class_values(estimator) if self.task == "classification" else np.empty(0)
         self.classes = _classes(self.values)

@@ -18,6 +18,7 @@ from ..telemetry.request_ids import new_request_id
 from .answer import Answer, Body, GivenUp
 from .connection import Connection
 from .error_pages import error_answer
+from .plain_answer import whole_answer
 from .unreader import HeadTooSlow
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,24 @@ class Exchanges:
             connection.unreader.in_body = True
             return self._serve(request, connection)
         return False
+
+    def serve_plain(self, connection: Connection, environ: dict[str, Any]) -> bool:
+        """Answer a plain request that has come whole; whether the connection can carry another."""
+        try:
+            answer, closes = whole_answer(self._app, environ, lambda: connection.closes or self._is_last())
+        except Exception:
+            logger.exception("a request failed outside of the application's own handlers")
+            self.refuse(connection, 500)
+            return False
+        if not connection.may_answer():
+            return False  # its caller has an answer
+        try:
+            connection.write(answer, patience_seconds=self._write_seconds)
+        except OSError as error:
+            logger.debug("an answer broke off: %s", type(error).__name__)
+            connection.drop_answer()
+            return False
+        return not closes
 
     def refuse(self, connection: Connection, status: int, retry_after_seconds: int = 1) -> bool:
         """Answer without the application, as far as the socket takes it at once; the connection must be closed then.

@@ -1,8 +1,9 @@
 """The worker that answers quick requests where they arrive: on the thread that serves all connections.
 
 A request that is plain, has come whole and is for something that the application answers without waiting costs no
-hand-over to a thread and no general parser. Every other request goes the way of ``GuardedThreads``, which this worker
-is: the same limits, time-outs, refusals and end of life.
+hand-over to a thread and no general parser. One that is plain and has to wait is for a thread, without that parser.
+Every other request goes the way of ``GuardedThreads``, which this worker is: the same limits, time-outs, refusals and
+end of life.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class InPlace(GuardedThreads):
         self._afterwards: deque[Callable[[], None]] = deque()
 
     def run(self) -> None:
-        self._takes = _nothing if os.environ.get("SCRIPT_NAME") else self.app.in_place_rule()
+        self._takes = self.app.in_place_rule()
         self._constants = {**worker_constants(self.cfg), "secure_ml_api.afterwards": self._afterwards.append}
         Deputy(self).start()
         super().run()
@@ -53,6 +54,16 @@ class InPlace(GuardedThreads):
                 self._afterwards.popleft()()
             except Exception:
                 logger.exception("what an answer left to do failed")
+
+    def handle(self, conn: Any) -> bool:
+        """In a thread: one request; whether the connection can carry another."""
+        environ = conn.handed_over
+        if environ is None:
+            return super().handle(conn)
+        conn.handed_over = None
+        conn.taken_up_at = time.monotonic()
+        self._count()
+        return self._exchanges.serve_plain(conn, environ)
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> PlainConnection:
         return PlainConnection(self.cfg, sock, client, server, self._limits, room=self._room, constants=self._constants)

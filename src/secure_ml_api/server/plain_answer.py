@@ -8,6 +8,9 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import Any
 
+# Answers that have no body and say nothing of its length (RFC 9110 section 8.6).
+_BODILESS = ("1", "204", "304")
+
 
 class UnfitAnswer(Exception):
     """The application's answer cannot be sent as HTTP."""
@@ -42,7 +45,7 @@ def whole_answer(
     ends = 2 + len(headers)
     if head.count("\r") != ends or head.count("\n") != ends:
         raise UnfitAnswer("a header field holds the end of a line")
-    if "\r\ncontent-length: " not in head.lower():
+    if "\r\ncontent-length: " not in head.lower() and not status.startswith(_BODILESS):
         head += f"\r\nContent-Length: {len(body)}"
     return f"{head}\r\n\r\n".encode("latin-1") + body, closes
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from ipaddress import ip_address
 from socket import socket
@@ -46,16 +47,26 @@ class PlainConnection(Connection):
         self._scheme_fields = believed_scheme_fields(cfg, client[0])
         self._block = b""
         self._fields: Environ = {}
+        self.handed_over: Environ | None = None
+        """The environment of the request that a thread has, where it is plain."""
 
-    def take(self, takes: Takes) -> Environ | None:
+    def hand_over(self) -> None:
+        """As ever, but a plain request needs no parser in the thread either."""
+        self.handed_over = None if self.is_cut_short else self.take(_any, keeps_room=True)
+        super().hand_over()
+
+    def take(self, takes: Takes, *, keeps_room: bool = False) -> Environ | None:
         """The environment of the request that has come whole; it is not pending any more then.
 
-        None when it is not for ``takes`` or not plain; then nothing has changed.
+        None when it is not for ``takes`` or not plain; then nothing has changed. With ``keeps_room`` its body counts
+        until ``release``.
         """
         end = self._pending.find(b"\r\n")
         asked = request_line(bytes(self._pending[:end]))
         body_bytes = self._needed_bytes - self._head_bytes
-        if asked is None or body_bytes > _LONGEST_BODY_BYTES or not takes(asked.method, asked.path, body_bytes):
+        if asked is None or body_bytes > _LONGEST_BODY_BYTES or self._constants["SCRIPT_NAME"]:
+            return None
+        if not takes(asked.method, asked.path, body_bytes):
             return None
         fields = self._fields_of(bytes(self._pending[end + 2 : self._head_bytes - 2]))
         if fields is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
@@ -64,7 +75,8 @@ class PlainConnection(Connection):
         self.closes = bool(wants_close(fields))
         rest = bytes(self._pending[self._needed_bytes :])
         self._pending.clear()
-        self.release()
+        if not keeps_room:
+            self.release()
         self._begin_anew(rest)
         self._was_under_v2 = asked.path.startswith("/v2/")
         return environ
@@ -104,9 +116,13 @@ def worker_constants(cfg: Any) -> Environ:
         "wsgi.multithread": True,
         "wsgi.url_scheme": "https" if cfg.is_ssl else "http",
         "QUERY_STRING": "",
-        "SCRIPT_NAME": "",
+        "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),  # where that is set, the path needs gunicorn's care
         "SERVER_PROTOCOL": "HTTP/1.1",
     }
+
+
+def _any(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes
+    return True
 
 
 def _ends(client: Any, server: Any) -> Environ:

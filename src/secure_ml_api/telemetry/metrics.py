@@ -11,16 +11,14 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from . import slots
+from .all_workers import all_workers
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SHORT_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 5, 30)
@@ -51,6 +49,10 @@ class _Catalogue:
         self.auth_failures = counter("auth_failures_total", "Authentications that failed, by reason.", ("reason",))
         self.predictions = counter("predictions_total", "Rows predicted, by outcome.", (*_MODEL, "outcome"))
         self.hung_runs = counter("hung_runs_total", "Runs past the run limit, for which a worker is replaced.", _MODEL)
+        self.shadow_compared = counter(
+            "shadow_compared_total", "Answers of a shadow, by how they compare.", (*_MODEL, "outcome")
+        )
+        self.canaries_rolled_back = counter("canaries_rolled_back_total", "Canaries taken back by their rules.", _MODEL)
         self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
 
         self.certificate_ends = gauge(
@@ -168,6 +170,14 @@ class Metrics:
         """Count a run of a model of the registry that is not expected to end."""
         self._catalogue.hung_runs.labels(name, version).inc()
 
+    def shadow_compared(self, name: str, version: str, outcome: str) -> None:
+        """Count an answer of a shadow: ``equal``, ``different``, ``failed`` or ``dropped``."""
+        self._catalogue.shadow_compared.labels(name, version, outcome).inc()
+
+    def canary_rolled_back(self, name: str, version: str) -> None:
+        """Count a canary that broke one of its rules."""
+        self._catalogue.canaries_rolled_back.labels(name, version).inc()
+
     def for_model(self, name: str, version: str) -> ModelMetrics:
         """The children of one version of a model of the registry."""
         facts = (name, version)
@@ -222,7 +232,7 @@ class Metrics:
     def exposition(self) -> tuple[bytes, str]:
         """All workers' numbers in Prometheus's text format, and its content type."""
         self.mend()
-        registry = self._registry or _all_workers()
+        registry = self._registry or all_workers()
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 
@@ -230,33 +240,3 @@ def _number(series: Counter | Gauge) -> Number:
     """The number of a series without what its class asks before each change."""
     number: Number = series._value  # noqa: SLF001
     return number
-
-
-class _AllWorkers(MultiProcessCollector):
-    """The files of all slots, read as one; models that no worker serves any more are left out."""
-
-    def __init__(self, registry: CollectorRegistry, directory: Path) -> None:
-        self._directory = directory
-        super().__init__(registry, str(directory))  # type: ignore[no-untyped-call]
-
-    def collect(self) -> list[Metric]:
-        # A worker that starts makes its files empty and then fills them; an empty one cannot be read, and says nothing.
-        files = [str(path) for path in self._directory.glob("*.db") if _has_content(path)]
-        metrics: list[Metric] = list(self.merge(files, accumulate=True))  # type: ignore[no-untyped-call]
-        for metric in metrics:
-            if metric.name == "secure_ml_api_model_info":
-                metric.samples = [sample for sample in metric.samples if sample.value]
-        return metrics
-
-
-def _all_workers() -> CollectorRegistry:
-    registry = CollectorRegistry()
-    _AllWorkers(registry, Path(str(slots.current_directory())))
-    return registry
-
-
-def _has_content(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except FileNotFoundError:
-        return False

@@ -92,7 +92,7 @@ def test_boston_housing_has_506_rows_and_12_features_without_the_race_derived_on
 
 def test_building_again_changes_nothing(store: Store) -> None:
     before = {name: store.verify(name, "1").artifact.digest for name in EXAMPLES}
-    assert build_examples_here(store) == []
+    assert build_examples_here(store, EXAMPLES) == []
     assert {name: store.verify(name, "1").artifact.digest for name in EXAMPLES} == before
     assert all(store.versions(name) == ["1"] for name in EXAMPLES)
 
@@ -104,7 +104,7 @@ def test_only_missing_examples_are_built_and_in_another_process(store: Store, tm
         if name != "housing":
             package = store.verify(name, "1")
             own.publish(package.manifest, package.artifact.files)
-    assert missing_examples(own) == ["housing"]
-    assert build_examples(settings) == ["housing"]
+    assert missing_examples(own, EXAMPLES) == ["housing"]
+    assert build_examples(settings, EXAMPLES) == ["housing"]
     assert own.verify("housing", "1").manifest.signature.task == "regression"
-    assert build_examples(settings) == []
+    assert build_examples(settings, EXAMPLES) == []

@@ -276,7 +276,7 @@ def without(column: str) -> Table:
         (
             lambda: TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(MATRIX, NUMBER),
             NUMBERS,
-            "sklearn-onnx/supported.*--allow-native",
+            "sklearn-onnx/supported.*--allow-sklearn",
         ),
         (lambda: pipeline(Ridge()).fit(FRAME, NUMBER), without("age"), "lacks 'age'"),
         (

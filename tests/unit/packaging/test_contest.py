@@ -149,7 +149,7 @@ def of_logarithm() -> Any:
 
 def test_without_consent_no_package_ever_needs_scikit_learn() -> None:
     assert "scikit-learn itself" not in table(build(MODELS["svc"](), SAMPLE, Options()))
-    with pytest.raises(PackingError, match="or let the framework that trained it serve it, with --allow-native"):
+    with pytest.raises(PackingError, match="or let scikit-learn itself serve it, with --allow-sklearn"):
         build(of_logarithm(), SAMPLE, Options())
 
 

@@ -63,9 +63,9 @@ def test_counted_words_and_a_linear_model_need_no_consent_and_answer_alike(model
 
 def test_what_cannot_be_counted_that_way_is_refused_unless_scikit_learn_may_serve_it() -> None:
     model = make_pipeline(TfidfVectorizer(analyzer="char"), LogisticRegression()).fit(TEXTS, TOPICS)
-    with pytest.raises(PackingError, match=r"pad every text to the longest.*analyzer is 'char'.*--allow-native"):
+    with pytest.raises(PackingError, match=r"pad every text to the longest.*analyzer is 'char'.*--allow-sklearn"):
         build(model, TABLE, Options())
-    built = build(model, TABLE, Options(allow_native=True))
+    built = build(model, TABLE, Options(allow_sklearn=True))
     assert built.blueprint.runtime == "sklearn"
     assert built.blueprint.signature.columns[0].max_length == 32_768
 

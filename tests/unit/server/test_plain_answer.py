@@ -76,3 +76,9 @@ def test_chunks_are_closed_even_when_they_fail() -> None:
     with pytest.raises(RuntimeError):
         whole_answer(app, {}, lambda: False)
     assert app.closed
+
+
+@pytest.mark.parametrize("status", ["204 NO CONTENT", "304 NOT MODIFIED"])
+def test_answer_that_has_no_body_says_no_length(status: str) -> None:
+    data, _ = whole_answer(Told([], status=status), {}, lambda: False)
+    assert b"content-length" not in data.lower()

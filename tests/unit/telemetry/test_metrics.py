@@ -33,6 +33,8 @@ CONTRACT = {
     "secure_ml_api_auth_failures": ("counter", {"reason"}),
     "secure_ml_api_predictions": ("counter", {"model", "version", "outcome"}),
     "secure_ml_api_hung_runs": ("counter", {"model", "version"}),
+    "secure_ml_api_shadow_compared": ("counter", {"model", "version", "outcome"}),
+    "secure_ml_api_canaries_rolled_back": ("counter", {"model", "version"}),
     "secure_ml_api_model_info": ("gauge", {"model", "version", "runtime", "digest"}),
     "secure_ml_api_certificate_expiry_timestamp_seconds": ("gauge", {"port"}),
 }
@@ -55,6 +57,8 @@ def use_everything(metrics: Metrics) -> None:
     metrics.auth_failed("expired")
     metrics.model_loaded("iris", "1", "onnx", "sha256:0")
     metrics.run_hung("iris", "1")
+    metrics.shadow_compared("iris", "2", "equal")
+    metrics.canary_rolled_back("iris", "2")
     model = metrics.for_model("iris", "1")
     model.rows.inc(3)
     model.inference_seconds.observe(0.001)

@@ -1,0 +1,133 @@
+"""Keeps a worker's registry as the home says, while it serves: off the request path, and all workers alike."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from threading import Event, Thread
+
+from ..errors import DeadlineExceeded, ModelNotFound, NotReady, OperatorError, PackageRefused, StorageUnavailable
+from .changes import Changes, Wanted
+from .model import Model
+from .registry import Registry
+from .store import Store
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.1
+
+OnRefresh = Callable[[Sequence[Model], Sequence[Model]], None]
+"""Told of the models before and after."""
+
+
+class Caretaker:
+    """One worker's; ``watch_seconds`` is how often the folder is looked at without being told, 0 for never."""
+
+    def __init__(self, store: Store, registry: Registry, changes: Changes, watch_seconds: float = 0.0) -> None:
+        """To be made before ``registry`` loads: what is announced later is taken by the worker."""
+        self._store = store
+        self._registry = registry
+        self._changes = changes
+        self._watch_seconds = watch_seconds
+        self._taken = changes.wanted()
+        self._seen: object = None
+        self._next_look = 0.0
+        self._slot = 0
+        self._on_refresh: OnRefresh = lambda _before, _after: None
+        self._stopped = Event()
+
+    def start_worker(self, slot: int, on_refresh: OnRefresh) -> None:
+        """Take what changed since the master loaded, report, and from now on look for more."""
+        self._slot, self._on_refresh = slot, on_refresh
+        wanted = self._changes.wanted()
+        if wanted.number > self._taken.number:
+            self._refresh(wanted, self._announced(wanted))
+        else:
+            self._report(wanted)
+        self._seen = self._store.fingerprint() if self._watch_seconds else None
+        Thread(target=self._live, name="models", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def change(self, name: str, decide: Callable[[Store], object], until: float) -> None:
+        """Make ``decide`` true on every worker of this machine, or raise the Refusal that says why not.
+
+        ModelNotFound for a model that the home lacks, StorageUnavailable when nothing can be written, DeadlineExceeded
+        when a worker has not taken it ``until`` then, on the monotonic clock.
+        """
+        try:
+            decide(self._store)
+        except PackageRefused as refused:
+            raise ModelNotFound(str(refused)) from None
+        except (OSError, OperatorError):
+            log.exception("a change of a model's life cannot be written")
+            raise StorageUnavailable("the models folder cannot be written") from None
+        number = self._changes.announce(name)
+        if self._changes.wait(number, until) is None:
+            raise DeadlineExceeded("not every worker has taken the change yet; ask the repository index again")
+
+    def tell(self, name: str, decide: Callable[[Store], object]) -> None:
+        """As ``change``, without waiting for the workers; raises what cannot be done as OperatorError or Refusal."""
+        decide(self._store)
+        self._changes.announce(name)
+
+    def require_serving(self, name: str) -> None:
+        """Raise NotReady, with what is wrong, unless a version of ``name`` answers."""
+        if name in self._registry.unready:
+            raise NotReady("no version of the model could be loaded; the repository index says why")
+
+    def _live(self) -> None:
+        while not self._stopped.wait(_LOOK_SECONDS):
+            try:
+                wanted = self._changes.wanted()
+                if self._has_folder_changed():
+                    self._refresh(wanted, None)
+                elif wanted.number > self._taken.number:
+                    self._refresh(wanted, self._announced(wanted))
+            except Exception:
+                log.exception("the models folder could not be looked at")
+
+    def _has_folder_changed(self) -> bool:
+        now = time.monotonic()
+        if not self._watch_seconds or now < self._next_look:
+            return False
+        self._next_look = now + self._watch_seconds
+        before, self._seen = self._seen, self._store.fingerprint()
+        return before != self._seen
+
+    def _announced(self, wanted: Wanted) -> list[str]:
+        return [name for name, number in wanted.again.items() if number > self._taken.number]
+
+    def _refresh(self, wanted: Wanted, names: Collection[str] | None) -> None:
+        before, problems = self._registry.models(), dict(self._registry.problems)
+        try:
+            self._registry.refresh(names)
+        except OperatorError as refused:  # no key to verify with: what is loaded goes on
+            log.error("models were not loaded: %s", refused)  # noqa: TRY400 - the line says all that there is
+        after = self._registry.models()
+        for where, problem in self._registry.problems.items():
+            if problems.get(where) != problem:
+                log.error("model refused: %s", problem, extra={"model": where})
+        self._on_refresh(before, after)
+        gone = len(set(map(id, before)) - set(map(id, after)))
+        del before, after
+        if gone:
+            _give_memory_back()
+        self._report(wanted)
+
+    def _report(self, wanted: Wanted) -> None:
+        self._taken = wanted
+        with suppress(OSError):  # told again with the next change
+            self._changes.report(self._slot, wanted.number, self._registry.problems)
+
+
+def _give_memory_back() -> None:
+    """What a model held goes back to the system, where the C library would keep it for later."""
+    gc.collect()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

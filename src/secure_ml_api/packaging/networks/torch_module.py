@@ -1,0 +1,104 @@
+"""PyTorch modules: run eagerly, exported to ONNX, and kept as weights for an architecture that the server knows."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...runtimes.scores import Gives
+from ...runtimes.torch import Design
+from ..graphs.writer import Inapplicable
+from ..table import Array
+from .network import NativeRuntime
+
+_OPSET = 18
+
+
+class TorchNetwork:
+    """``module`` in evaluation mode, on the CPU.
+
+    ``architecture`` names the entry point that builds it, from the keyword arguments ``parameters``, where it may be
+    served by PyTorch itself. ``row_shape`` is what one row of features becomes before the module sees it.
+    """
+
+    graph_name = "torch exporter"
+    library = "PyTorch"
+    runtime: NativeRuntime = "torch"
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        row_shape: tuple[int, ...] = (),
+        architecture: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.kind = type(module).__name__
+        self._module = module.cpu().eval()
+        self._row_shape = row_shape
+        self._architecture = architecture
+        self._parameters = dict(parameters or {})
+
+    def outputs(self, rows: Array) -> Array:
+        import torch
+
+        with torch.inference_mode():
+            given: Array = self._module(torch.from_numpy(self._shaped(rows))).numpy()
+        return given
+
+    def graph(self, features: int) -> Any:
+        """By the exporter that traces: the module's operators for rows of any number. Raises Inapplicable."""
+        import onnx
+        import torch
+
+        example = torch.from_numpy(self._shaped(np.zeros((2, features), dtype=np.float32)))
+        try:
+            with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what a trace cannot promise, the proof on rows shows
+                written = Path(place) / "network.onnx"
+                torch.onnx.export(
+                    self._module,
+                    (example,),
+                    written,
+                    input_names=["given"],
+                    output_names=["scores"],
+                    dynamic_axes={"given": {0: "rows"}, "scores": {0: "rows"}},
+                    opset_version=_OPSET,
+                    dynamo=False,
+                )
+                model = onnx.load(written)
+        except Exception as error:
+            raise Inapplicable(f"{self.kind} has no ONNX form: {' '.join(str(error).split())[:150]}") from error
+        return with_row_shape(model, features, self._row_shape)
+
+    def native(self, features: int, gives: Gives) -> bytes:
+        from safetensors.torch import save
+
+        if self._architecture is None:
+            raise Inapplicable("the module's architecture is not named")
+        design = Design(self._architecture, self._parameters, self._row_shape, gives)
+        weights = {name: tensor.contiguous() for name, tensor in self._module.state_dict().items()}
+        data: bytes = save(weights, metadata=design.as_metadata())
+        return data
+
+    def _shaped(self, rows: Array) -> Array:
+        return rows.reshape(len(rows), *self._row_shape) if self._row_shape else rows
+
+
+def with_row_shape(model: Any, features: int, row_shape: tuple[int, ...]) -> Any:
+    """``model`` with a flat input [rows, features] in front of one of ``row_shape``."""
+    from onnx import TensorProto, helper
+
+    if not row_shape:
+        return model
+    graph, inner = model.graph, model.graph.input[0].name
+    shape = helper.make_tensor("row_shape", TensorProto.INT64, [1 + len(row_shape)], [-1, *row_shape])
+    node = helper.make_node("Reshape", ["flat_rows", "row_shape"], [inner])
+    flat = helper.make_tensor_value_info("flat_rows", TensorProto.FLOAT, ["rows", features])
+    made = helper.make_graph([node, *graph.node], graph.name, [flat], list(graph.output), [*graph.initializer, shape])
+    return helper.make_model(made, opset_imports=list(model.opset_import), ir_version=model.ir_version)

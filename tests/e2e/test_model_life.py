@@ -1,0 +1,274 @@
+"""A model's life behind four real workers under load: no step of it costs a request."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from conftest import copied
+from secure_ml_api.cli.stores import opened
+from secure_ml_api.models.store import Store
+from secure_ml_api.settings import read_settings
+from support.open_loop import OpenLoop, post
+from support.packages import publish, store_in
+from support.server import ClientSecret, Reply, RunningServer, command_line, wait_until
+
+WORKERS = 4
+TINY = "/v1/models/tiny/predict"
+ROW = {"features": [1, 2]}
+BIG_MIB = 64
+
+
+class Living:
+    """A server with two versions of ``tiny``, and those who ask it and who decide."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server = server
+        self.store: Store = store_in(server.home)
+        self.caller = server.token(server.create_client("caller", "predict:*", rate="9999999/minute"))
+        self.operator = server.token(server.create_client("operator", "models:admin"))
+
+    def repository(self, name: str, action: str) -> Reply:
+        return self.server.post_json(f"/v2/repository/models/{name}/{action}", {}, self.operator)
+
+    def models(self, *arguments: str) -> None:
+        told = command_line(self.server.home, "models", *arguments)
+        assert told["workers"] == WORKERS
+
+    def versions(self, times: int = 4 * WORKERS, token: str = "") -> Counter[str]:
+        """Who answers, asked on so many connections."""
+        replies = [self.server.post_json(TINY, ROW, token or self.caller) for _ in range(times)]
+        assert {reply.status for reply in replies} == {200}
+        return Counter(reply.json()["version"] for reply in replies)
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.server.metric(f"secure_ml_api_{name}", **labels)
+
+
+@pytest.fixture(scope="module")
+def living(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Living]:
+    home = copied(prepared_home, tmp_path_factory.mktemp("life"))
+    store = store_in(home)
+    publish(store, version="1")
+    publish(store, version="2", weights=(3.0, 4.0))
+    store.promote("tiny", "1")
+    with RunningServer(home, "--workers", str(WORKERS)) as server:
+        yield Living(server)
+
+
+def test_no_request_fails_through_twenty_steps_of_a_models_life(living: Living) -> None:
+    requests = [
+        post(TINY, ROW, living.caller),
+        post("/v1/models/iris-tree/predict", {"features": [5, 3, 1, 0.2]}, living.caller),
+    ]
+    with OpenLoop(living.server.port, lambda number: requests[number % 2], rate=100, seconds=120) as load:
+        load.wait_for_flow()
+        for version in ("3", "4"):
+            publish(living.store, version=version, weights=(float(version), 0.0))
+            publish(living.store, name="spare", version=version)
+            assert living.repository("spare", "load").status == 200
+            assert living.repository("tiny", "load").status == 200
+            living.models("shadow", "tiny", version)
+            living.models("canary", "tiny", version, "--percent", "50")
+            living.models("promote", "tiny", version)
+            assert set(living.versions(WORKERS)) == {version}
+            living.models("rollback", "tiny")
+            assert living.repository("spare", "unload").status == 200
+            assert living.repository("iris", "unload").status == 200
+            assert living.repository("iris", "load").status == 200
+            living.models("promote", "tiny", "1")
+        load.stop()
+    assert len(load.outcome.answers) > 500
+    assert set(load.outcome.statuses()) == {200}, load.outcome.errors()
+
+
+def test_change_is_true_on_every_worker_when_its_caller_is_told(living: Living) -> None:
+    assert living.repository("iris", "unload").json() == {"name": "iris", "unload": True}
+    path, row = "/v1/models/iris/predict", {"features": [5.1, 3.5, 1.4, 0.2]}
+    replies = [living.server.post_json(path, row, living.caller) for _ in range(4 * WORKERS)]
+    assert {reply.status for reply in replies} == {404}
+    assert living.server.get("/v2/health/ready").status == 200
+    index = living.server.post_json("/v2/repository/index", {}, living.operator).json()
+    assert {"name": "iris", "version": "1", "state": "UNAVAILABLE", "reason": "unloaded"} in index
+    assert living.repository("iris", "load").json() == {"name": "iris", "load": True}
+    replies = [living.server.post_json(path, row, living.caller) for _ in range(4 * WORKERS)]
+    assert {reply.status for reply in replies} == {200}
+
+
+def test_model_that_there_is_not_cannot_be_loaded(living: Living) -> None:
+    assert living.repository("nothing", "load").status == 404
+    assert living.repository("nothing", "unload").status == 404
+
+
+def test_version_that_does_not_load_is_said_and_leaves_the_old_one(living: Living) -> None:
+    publish(living.store, version="5")
+    (living.store.models_directory / "tiny" / "5" / "model.onnx").write_bytes(b"something else")
+    assert living.repository("tiny", "load").status == 200  # the model serves
+    assert set(living.versions()) == {"1"}
+    index = living.server.post_json("/v2/repository/index", {}, living.operator).json()
+    (broken,) = [entry for entry in index if (entry["name"], entry["version"]) == ("tiny", "5")]
+    assert "not the file that was signed" in broken["reason"]
+    living.store.remove("tiny", "5")
+    assert living.repository("tiny", "load").status == 200
+
+
+def test_only_those_who_may_administer_models_change_them(living: Living) -> None:
+    reply = living.server.post_json("/v2/repository/models/iris/unload", {}, living.caller)
+    assert (reply.status, reply.json()["type"].rpartition("#")[2]) == (403, "insufficient_scope")
+    assert living.server.post_json("/v2/repository/models/iris/unload", {}).status == 401
+
+
+def test_worker_that_replaces_a_killed_one_knows_what_was_decided(living: Living) -> None:
+    living.models("promote", "tiny", "2")
+    living.server.kill_worker()
+    assert set(living.versions()) == {"2"}
+    living.models("rollback", "tiny")
+    assert set(living.versions()) == {"1"}
+
+
+def test_callers_of_a_canary_stay_on_their_side_and_the_answer_says_which(living: Living) -> None:
+    living.models("canary", "tiny", "2", "--percent", "50")
+    with opened(read_settings(living.server.home, {})) as stores:  # not by the command, which costs a process each
+        made = [stores.clients.create(f"side-{number}", ["predict:tiny"]) for number in range(8)]
+    tokens = [living.server.token(ClientSecret(client.client_id, secret)) for client, secret in made]
+    sides = [living.versions(WORKERS, token) for token in tokens]
+    assert all(len(side) == 1 for side in sides)
+    assert {version for side in sides for version in side} == {"1", "2"}  # all eight on one side: once in 128
+    living.models("canary", "tiny", "--off")
+    assert set(living.versions()) == {"1"}
+
+
+def test_answers_of_a_shadow_are_counted_and_never_given(living: Living) -> None:
+    before = living.metric("shadow_compared_total", model="tiny", version="2", outcome="different")
+    living.models("shadow", "tiny", "2")
+    assert set(living.versions()) == {"1"}
+    counted = 4 * WORKERS
+    wait_until(
+        lambda: (
+            living.metric("shadow_compared_total", model="tiny", version="2", outcome="different") == before + counted
+        )
+    )
+    living.models("shadow", "tiny", "--off")
+
+
+def test_canary_that_fails_is_taken_back_by_the_server_itself(living: Living) -> None:
+    publish(living.store, version="6", graph=_fails_on_the_row())
+    living.models("canary", "tiny", "6", "--percent", "100", "--max-error-rate", "0.2", "--minimum-requests", "2")
+    statuses = Counter(living.server.post_json(TINY, ROW, living.caller).status for _ in range(4 * WORKERS))
+    assert statuses[500]
+    wait_until(lambda: living.store.life("tiny").canary is None, what="the end of the canary")
+    wait_until(lambda: living.server.post_json(TINY, ROW, living.caller).status == 200)
+    assert living.metric("canaries_rolled_back_total", model="tiny", version="6") >= 1
+    wait_until(lambda: any(line["message"].startswith("a canary is taken back") for line in living.server.log_lines()))
+
+
+def test_who_decided_what_is_in_the_audit_trail(living: Living) -> None:
+    living.repository("iris", "load")
+    events = command_line(living.server.home, "audit", "list")
+    kinds = {event["event"] for event in (events if isinstance(events, list) else events["events"])}
+    assert {"model.load", "model.unload", "model.promote", "model.canary", "model.shadow"} <= kinds
+
+
+def test_unloading_gives_the_memory_back(living: Living) -> None:
+    publish(living.store, name="big", graph=_big_graph())
+    before = _pss_mib(living.server)
+    assert living.repository("big", "load").status == 200
+    loaded = _pss_mib(living.server)
+    assert living.repository("big", "unload").status == 200
+    after = _pss_mib(living.server)
+    assert loaded - before > 0.9 * WORKERS * BIG_MIB
+    assert after - before < 0.2 * (loaded - before)
+
+
+def test_what_was_decided_holds_after_a_restart(living: Living, tmp_path: Path) -> None:
+    home = copied(living.server.home, tmp_path)
+    store = store_in(home)
+    store.unload("iris")
+    store.promote("tiny", "2")
+    with ExitStack() as stack:
+        server = stack.enter_context(RunningServer(home, "--workers", "1"))
+        client = command_line(home, "clients", "create", "again", "--scope", "predict:*")
+        token = server.token(ClientSecret(client["client_id"], client["client_secret"]))
+        assert server.post_json(TINY, ROW, token).json()["version"] == "2"
+        assert server.post_json("/v1/models/iris/predict", {"features": [5.1, 3.5, 1.4, 0.2]}, token).status == 404
+
+
+def _pss_mib(server: RunningServer) -> float:
+    return sum(
+        int(line.split()[1]) / 1024
+        for pid in server.worker_pids()
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        if line.startswith("Pss:")
+    )
+
+
+def _graph(nodes: list[Any], constants: list[Any]) -> bytes:
+    made = helper.make_graph(
+        nodes,
+        "life",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["rows", 2])],
+        [helper.make_tensor_value_info("value", TensorProto.FLOAT, ["rows"])],
+        constants,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def _fails_on_the_row() -> bytes:
+    """It weighs, and looks in a table of one for what stands at the hundredth place when it weighs five."""
+    constants = [
+        numpy_helper.from_array(np.array(values, dtype=dtype), name)
+        for name, values, dtype in (
+            ("weights", [1, 2], np.float32),
+            ("five", 5, np.float32),
+            ("table", [0], np.float32),
+            ("there", 0, np.int64),
+            ("nowhere", 100, np.int64),
+        )
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["input", "weights"], ["product"]),
+        helper.make_node("Equal", ["product", "five"], ["is_five"]),
+        helper.make_node("Where", ["is_five", "nowhere", "there"], ["index"]),
+        helper.make_node("Gather", ["table", "index"], ["zero"]),
+        helper.make_node("Add", ["product", "zero"], ["value"]),
+    ]
+    return _graph(nodes, constants)
+
+
+def _big_graph() -> bytes:
+    """It weighs, and adds one of many zeros; which one, no optimiser can know."""
+    weights = numpy_helper.from_array(np.array([1, 2], dtype=np.float32), "weights")
+    zeros = numpy_helper.from_array(np.zeros(BIG_MIB * 1024 * 1024 // 4, dtype=np.float32), "zeros")
+    nothing = numpy_helper.from_array(np.array(0, dtype=np.float32), "nothing")
+    nodes = [
+        helper.make_node("MatMul", ["input", "weights"], ["product"]),
+        helper.make_node("Mul", ["product", "nothing"], ["first"]),
+        helper.make_node("Cast", ["first"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["zeros", "index"], ["zero"]),
+        helper.make_node("Add", ["product", "zero"], ["value"]),
+    ]
+    return _graph(nodes, [weights, zeros, nothing])
+
+
+def test_json_of_every_command_is_for_programs(living: Living) -> None:
+    told = command_line(
+        living.server.home, "models", "canary", "tiny", "2", "--percent", "5", "--max-error-rate", "0.5"
+    )
+    assert json.loads(json.dumps(told))["canary"] == {
+        "version": "2",
+        "percent": 5.0,
+        "max_error_rate": 0.5,
+        "max_latency_ratio": None,
+        "minimum_requests": 100,
+    }
+    living.models("canary", "tiny", "--off")

@@ -1,0 +1,152 @@
+"""Networks behind a real server with two workers: as graphs, and run by PyTorch and TensorFlow themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from tritonclient.http import InferenceServerClient, InferInput
+
+from conftest import copied
+from secure_ml_api.examples.networks import NETWORK_EXAMPLES
+from secure_ml_api.models.store import Store
+from secure_ml_api.packaging.networks.keras_model import KerasNetwork
+from secure_ml_api.packaging.networks.network import Network
+from secure_ml_api.packaging.networks.torch_module import TorchNetwork
+from secure_ml_api.packaging.options import Options
+from secure_ml_api.packaging.pack import pack_estimator, pack_network
+from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
+from support.packages import store_in
+from support.server import RunningServer
+
+keras = pytest.importorskip("keras")
+pytest.importorskip("torch")
+
+DIGITS = tuple(NETWORK_EXAMPLES)
+NATIVE = ("torch-itself", "tensorflow-itself")
+
+
+class Served(NamedTuple):
+    """A server, who may ask it, and for each model 1000 rows and what the framework answers to them."""
+
+    server: RunningServer
+    token: str
+    rows: dict[str, np.ndarray[Any, Any]]
+    wanted: dict[str, np.ndarray[Any, Any]]
+
+    def ask(self, path: str, body: Any) -> Any:
+        reply = self.server.post_json(path, body, self.token)
+        assert reply.status == 200, reply.body
+        return reply.json()
+
+
+@pytest.fixture(scope="module")
+def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    directory = tmp_path_factory.mktemp("networks")
+    home = copied(prepared_home, directory)
+    store, rows, wanted = store_in(home), {}, {}
+    for name, example in NETWORK_EXAMPLES.items():
+        trained = example.train()
+        pack_estimator(trained.estimator, trained.sample, store=store, name=name, options=trained.options)
+        given = np.column_stack([trained.sample.columns[each] for each in trained.sample.names])[:1000]
+        rows[name], wanted[name] = given, trained.estimator.predict_proba(given)
+    drawn = np.random.default_rng(13).normal(size=(1000, FEATURES)).astype(np.float32)
+    architectures = offer_architecture(directory)
+    sys.path.insert(0, str(architectures))
+    try:
+        torch_network = TorchNetwork(
+            torch_module(), architecture=ARCHITECTURE, parameters={"features": FEATURES, "classes": CLASSES}
+        )
+        torch_network.graph = _no_graph  # type: ignore[method-assign]
+        keras_network = KerasNetwork(
+            keras_model(keras.layers.LayerNormalization(), keras.layers.Dense(CLASSES, activation="softmax"))
+        )
+        networks: tuple[Network, ...] = (torch_network, keras_network)
+        for name, network in zip(NATIVE, networks, strict=True):
+            pack_network(network, table(), store=store, name=name, options=Options(allow_native=True))
+            outputs = network.outputs(drawn)
+            rows[name], wanted[name] = drawn, outputs if name == NATIVE[1] else _softmax(outputs)
+    finally:
+        sys.path.remove(str(architectures))
+    environ = {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), str(architectures)]),
+        "SECURE_ML_API_INFERENCE__ARCHITECTURES": ARCHITECTURE,
+    }
+    with RunningServer(home, "--workers", "2", environ=environ) as server:
+        client = server.create_client("networks", "predict:*", "models:read", rate="100000/minute")
+        yield Served(server, server.token(client), rows, wanted)
+
+
+def _no_graph(features: int) -> Any:
+    from secure_ml_api.packaging.graphs.writer import Inapplicable
+
+    raise Inapplicable("this network has no graph")
+
+
+def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def test_networks_are_served_as_graphs_unless_there_is_none(served: Served) -> None:
+    store = Store(served.server.home / "models", served.server.home / "keys")
+    runtimes = {name: store.verify(name, "1").manifest.runtime for name in (*DIGITS, *NATIVE)}
+    assert [runtimes[name] for name in (*DIGITS, *NATIVE)] == ["onnx", "onnx", "torch", "tensorflow"]
+    for name in DIGITS:
+        assert store.verify(name, "1").manifest.metrics["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
+def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
+    body = {"instances": served.rows[name].tolist(), "outputs": ["probabilities"]}
+    answer = served.ask(f"/v1/models/{name}/predict", body)
+    assert answer["predictions"] == served.wanted[name].argmax(axis=1).tolist()
+    np.testing.assert_allclose(answer["probabilities"], served.wanted[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
+def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
+    rows = served.rows[name]
+    tensor = {"name": "input", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+    answer = served.ask(f"/v2/models/{name}/infer", {"inputs": [tensor]})
+    outputs = {output["name"]: np.reshape(output["data"], output["shape"]) for output in answer["outputs"]}
+    assert outputs["label"].tolist() == served.wanted[name].argmax(axis=1).tolist()
+    np.testing.assert_allclose(outputs["probabilities"], served.wanted[name], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
+def test_binary_tensors_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
+    rows = served.rows[name].astype(np.float32)
+    tensor = InferInput("input", rows.shape, "FP32")
+    tensor.set_data_from_numpy(rows)
+    client = InferenceServerClient(f"127.0.0.1:{served.server.port}")
+    answer = client.infer(name, [tensor], headers={"Authorization": f"Bearer {served.token}"})
+    client.close()
+    np.testing.assert_allclose(answer.as_numpy("probabilities"), served.wanted[name], rtol=1e-3, atol=1e-5)
+
+
+def test_workers_that_were_forked_run_their_frameworks_for_many_callers_at_once(served: Served) -> None:
+    def ask(number: int) -> bool:
+        name, row = (*NATIVE, *DIGITS)[number % 4], number % 1000
+        body = json.dumps({"features": served.rows[name][row].tolist()}).encode()
+        headers = {"Authorization": f"Bearer {served.token}", "Content-Type": "application/json"}
+        reply = served.server.request("POST", f"/v1/models/{name}/predict", body=body, headers=headers)
+        return reply.status == 200 and reply.json()["prediction"] == int(served.wanted[name][row].argmax())
+
+    with ThreadPoolExecutor(8) as callers:
+        assert all(callers.map(ask, range(400)))
+    assert len(served.server.worker_pids()) == 2
+
+
+def test_server_writes_nothing_but_json_whatever_the_frameworks_say(served: Served) -> None:
+    lines = (served.server.home.parent / f"{served.server.home.name}.stderr").read_text().splitlines()
+    assert lines
+    for line in lines:
+        json.loads(line)

@@ -1,0 +1,53 @@
+"""Small networks of both frameworks, with random weights, and an architecture that a distribution offers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from secure_ml_api.packaging.table import Table
+
+FEATURES = 6
+CLASSES = 3
+NAMES = [f"x{position}" for position in range(FEATURES)]
+ARCHITECTURE = "small-network"
+
+_CODE = """
+import torch
+
+def small_network(features, classes):
+    return torch.nn.Sequential(torch.nn.Linear(features, 8), torch.nn.Tanh(), torch.nn.Linear(8, classes))
+"""
+
+
+def table(rows: int = 200, features: int = FEATURES) -> Table:
+    names = [f"x{position}" for position in range(features)]
+    return Table.of_matrix(np.random.default_rng(7).normal(size=(rows, features)), names)
+
+
+def torch_module(classes: int = CLASSES, features: int = FEATURES) -> Any:
+    import torch
+
+    torch.manual_seed(7)
+    return torch.nn.Sequential(torch.nn.Linear(features, 8), torch.nn.Tanh(), torch.nn.Linear(8, classes))
+
+
+def keras_model(*layers: Any, features: int = FEATURES) -> Any:
+    import keras
+
+    keras.utils.set_random_seed(7)
+    return keras.Sequential([keras.Input((features,)), *layers])
+
+
+def offer_architecture(directory: Path) -> Path:
+    """What to put on the path, so that an installed distribution has the architecture ARCHITECTURE."""
+    place = directory / "architectures"
+    information = place / "small_network-1.0.dist-info"
+    information.mkdir(parents=True)
+    (place / "small_network.py").write_text(_CODE)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: small-network\nVersion: 1.0\n")
+    entry = f"[secure_ml_api.architectures]\n{ARCHITECTURE} = small_network:small_network\n"
+    (information / "entry_points.txt").write_text(entry)
+    return place

@@ -1,0 +1,137 @@
+"""What is decided about a model from the terminal: said in words, written to the home, refused with a reason."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from secure_ml_api.cli import main
+from secure_ml_api.cli.init import prepare
+from secure_ml_api.models.changes import Changes
+from secure_ml_api.models.life import Canary, Life
+from secure_ml_api.models.store import Store
+from secure_ml_api.settings import read_settings
+from support.packages import publish
+from support.server import wait_until
+
+
+class Console:
+    """Runs ``secure-ml-api models …`` in this process."""
+
+    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._home, self._capsys, self._monkeypatch = home, capsys, monkeypatch
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        self._monkeypatch.setattr(sys, "argv", ["secure-ml-api", "models", *arguments, "--home", str(self._home)])
+        self._capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        told = self._capsys.readouterr()
+        return status, told.out.strip(), told.err.strip()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with two versions of ``tiny``, the second of which was measured."""
+    home = tmp_path / "home"
+    prepare(read_settings(home, {}), examples=False)
+    store = Store.of(read_settings(home, {}))
+    publish(store, version="1")
+    publish(store, version="2", metrics={"accuracy": 0.93, "log loss": 0.2})
+    return home
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store.of(read_settings(home, {}))
+
+
+@pytest.fixture
+def console(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Console:
+    return Console(home, capsys, monkeypatch)
+
+
+def test_decisions_are_said_in_words_and_hold_from_the_next_start_without_a_server(
+    console: Console, store: Store
+) -> None:
+    assert console.run("unload", "tiny") == (0, "tiny does not serve from the next start on", "")
+    assert store.life("tiny") == Life(unloaded=True)
+    assert console.run("load", "tiny") == (0, "tiny serves from the next start on", "")
+    words = "tiny/2 answers 25 % of the callers from the next start on"
+    assert console.run("canary", "tiny", "2", "--percent", "25", "--max-error-rate", "0.1") == (0, words, "")
+    assert store.life("tiny").canary == Canary(version="2", percent=25, max_error_rate=0.1)
+    words = "tiny/2 stands in the shadow of what serves from the next start on"
+    assert console.run("shadow", "tiny", "2") == (0, words, "")
+    assert console.run("canary", "tiny", "--off") == (0, "tiny has no canary from the next start on", "")
+    assert console.run("shadow", "tiny", "--off") == (0, "tiny has no shadow from the next start on", "")
+    assert store.life("tiny") == Life()
+
+
+def test_where_a_server_runs_its_workers_are_waited_for(console: Console, home: Path) -> None:
+    changes = Changes(home / "run")
+    changes.report(0, 0, {})
+
+    def take() -> None:
+        wait_until(lambda: changes.wanted().number)
+        changes.report(0, changes.wanted().number, {})
+
+    worker = Thread(target=take)
+    worker.start()
+    assert console.run("promote", "tiny", "1") == (0, "tiny/1 is in production on all workers now (1)", "")
+    worker.join()
+
+
+def test_what_a_worker_finds_wrong_is_said(console: Console, home: Path) -> None:
+    changes = Changes(home / "run")
+    changes.report(0, sys.maxsize, {"tiny/2": "tiny/2: model.onnx is missing", "other/1": "other/1: something else"})
+    status, _, err = console.run("load", "tiny")
+    assert (status, err) == (1, "secure-ml-api: it is decided, and the server says: tiny/2: model.onnx is missing")
+    assert changes.reports()[0].pid == os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "reason"),
+    [
+        (["accuracy>=0.95"], "tiny/2 has accuracy = 0.93, and accuracy>=0.95 is asked; not promoted"),
+        (["accuracy>=0.9", "log loss<0.1"], "tiny/2 has log loss = 0.2, and log loss<0.1 is asked; not promoted"),
+        (["f1>0.5"], "tiny/2 was packed without the metric 'f1' (it has accuracy, log loss); not promoted"),
+    ],
+)
+def test_version_that_is_not_good_enough_is_not_promoted(
+    console: Console, store: Store, conditions: list[str], reason: str
+) -> None:
+    arguments = [part for condition in conditions for part in ("--if", condition)]
+    assert console.run("promote", "tiny", "2", *arguments) == (1, "", f"secure-ml-api: {reason}")
+    assert store.aliases("tiny") == {}
+
+
+def test_version_that_is_good_enough_is_promoted(console: Console, store: Store) -> None:
+    status, _, _ = console.run("promote", "tiny", "2", "--if", "accuracy >= 0.93", "--if", "log loss<=0.2")
+    assert (status, store.aliases("tiny")["production"]) == (0, "2")
+
+
+@pytest.mark.parametrize("condition", ["accuracy", "accuracy==1", ">=1", "accuracy>=many", "accuracy>=1e", ""])
+def test_condition_that_is_none_is_bad_usage(console: Console, condition: str) -> None:
+    status, _, err = console.run("promote", "tiny", "2", "--if", condition)
+    assert status == 2
+    assert "is not like accuracy>=0.95" in err
+
+
+@pytest.mark.parametrize("arguments", [["canary", "tiny"], ["shadow", "tiny"], ["canary", "tiny", "2", "--off"]])
+def test_version_or_off_has_to_be_said(console: Console, arguments: list[str]) -> None:
+    status, _, err = console.run(*arguments)
+    assert status == 2
+    assert "name a version, or give --off" in err
+
+
+@pytest.mark.parametrize("arguments", [["load"], ["unload"], ["shadow", "--off"], ["canary", "--off"]])
+def test_model_that_there_is_not_is_refused(console: Console, arguments: list[str]) -> None:
+    command, *rest = arguments
+    assert console.run(command, "nothing", *rest) == (1, "", "secure-ml-api: nothing: there is no such model")

@@ -1,0 +1,174 @@
+"""How workers learn of changes, and how it is known that all have heard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from secure_ml_api.errors import DeadlineExceeded, ModelNotFound, NotReady, StorageUnavailable
+from secure_ml_api.models.caretaker import Caretaker
+from secure_ml_api.models.changes import Changes
+from secure_ml_api.models.model import Model
+from secure_ml_api.models.registry import Registry
+from secure_ml_api.models.store import Store
+from support.packages import publish, store_in
+from support.server import wait_until
+
+
+@pytest.fixture
+def changes(tmp_path: Path) -> Changes:
+    return Changes(tmp_path / "run")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = store_in(tmp_path)
+    publish(made)
+    return made
+
+
+class Worker:
+    """A registry that is kept as the home says."""
+
+    def __init__(self, store: Store, changes: Changes, slot: int = 0, watch_seconds: float = 0.0) -> None:
+        self.registry = Registry(store)
+        self.caretaker = Caretaker(store, self.registry, changes, watch_seconds)
+        self.registry.load()
+        self.registry.warm_up()
+        self.told: list[tuple[list[str], list[str]]] = []
+        self.slot = slot
+
+    def start(self) -> Worker:
+        self.caretaker.start_worker(self.slot, self._tell)
+        return self
+
+    def _tell(self, before: object, after: object) -> None:
+        self.told.append(([model.version for model in _models(before)], [model.version for model in _models(after)]))
+
+
+def _models(models: object) -> list[Model]:
+    assert isinstance(models, tuple)
+    return list(models)
+
+
+@pytest.fixture
+def worker(store: Store, changes: Changes) -> Worker:
+    return Worker(store, changes).start()
+
+
+def in_a_minute() -> float:
+    return time.monotonic() + 60
+
+
+def test_each_change_has_a_larger_number_also_when_the_folder_was_lost(changes: Changes, tmp_path: Path) -> None:
+    first = changes.announce("a")
+    shutil.rmtree(tmp_path / "run")
+    second = changes.announce("b")
+    assert first < second == changes.wanted().number
+    assert changes.wanted().again == {"b": second}
+
+
+def test_changes_of_many_at_once_are_all_remembered(changes: Changes) -> None:
+    announcers = [Thread(target=changes.announce, args=(f"model-{number}",)) for number in range(20)]
+    for announcer in announcers:
+        announcer.start()
+    for announcer in announcers:
+        announcer.join()
+    assert len(changes.wanted().again) == 20
+    assert len(set(changes.wanted().again.values())) == 20
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"number": 1}', b"\xff"])
+def test_spoiled_file_says_nothing(changes: Changes, tmp_path: Path, data: bytes) -> None:
+    changes.announce("a")
+    (tmp_path / "run" / "models" / "wanted").write_bytes(data)
+    assert changes.wanted().number == 0
+
+
+def test_change_that_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("no folder")
+    with pytest.raises(StorageUnavailable):
+        Changes(tmp_path / "run").announce("a")
+
+
+def test_worker_that_is_gone_is_not_waited_for(changes: Changes) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    changes.report(0, 1, {})
+    report = changes._directory / "applied.1"
+    report.write_bytes(
+        (changes._directory / "applied.0").read_bytes().replace(str(os.getpid()).encode(), b"%d" % ended.pid)
+    )
+    assert [report.pid for report in changes.reports()] == [os.getpid()]
+
+
+def test_worker_that_does_not_take_a_change_is_waited_for_until_the_deadline(changes: Changes) -> None:
+    changes.report(0, 0, {})
+    assert changes.wait(changes.announce("a"), time.monotonic() + 0.05) is None
+
+
+def test_change_is_true_on_every_worker_when_it_returns(store: Store, changes: Changes) -> None:
+    workers = [Worker(store, changes, slot).start() for slot in range(3)]
+    workers[0].caretaker.change("tiny", lambda store: store.unload("tiny"), in_a_minute())
+    for worker in workers:
+        with pytest.raises(ModelNotFound):
+            worker.registry.resolve("tiny")
+        assert worker.told == [(["1"], [])]
+    workers[1].caretaker.change("tiny", lambda store: store.load("tiny"), in_a_minute())
+    assert [worker.registry.resolve("tiny").version for worker in workers] == ["1"] * 3
+
+
+def test_worker_that_starts_later_takes_what_was_announced_since_its_master_loaded(
+    store: Store, changes: Changes
+) -> None:
+    late = Worker(store, changes)
+    publish(store, version="2")
+    publish(store, name="other")
+    changes.announce("tiny")
+    late.start()
+    assert late.registry.resolve("tiny").version == "2"
+    with pytest.raises(ModelNotFound):
+        late.registry.resolve("other")  # of which nobody has said anything
+
+
+def test_model_that_there_is_not_and_one_that_does_not_load_are_told_apart(worker: Worker, store: Store) -> None:
+    with pytest.raises(ModelNotFound, match="no such model"):
+        worker.caretaker.change("other", lambda store: store.load("other"), in_a_minute())
+    (store.models_directory / "tiny" / "1" / "model.onnx").write_bytes(b"something else")
+    worker.caretaker.change("tiny", lambda store: store.load("tiny"), in_a_minute())
+    with pytest.raises(NotReady, match="no version of the model could be loaded"):
+        worker.caretaker.require_serving("tiny")
+
+
+def test_models_folder_that_cannot_be_written_is_said_to_the_caller(worker: Worker) -> None:
+    def read_only(_: Store) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(StorageUnavailable, match="the models folder cannot be written"):
+        worker.caretaker.change("tiny", read_only, in_a_minute())
+
+
+def test_caller_is_told_when_a_worker_takes_too_long(worker: Worker, changes: Changes) -> None:
+    changes.report(7, 0, {})  # a worker that lives, as far as can be seen, and never looks
+    with pytest.raises(DeadlineExceeded, match="not every worker"):
+        worker.caretaker.change("tiny", lambda store: store.load("tiny"), time.monotonic() + 0.1)
+
+
+def test_watched_folder_needs_no_word(store: Store, changes: Changes) -> None:
+    worker = Worker(store, changes, watch_seconds=0.05).start()
+    publish(store, version="2")
+    wait_until(lambda: worker.registry.resolve("tiny").version == "2")
+    worker.caretaker.stop()
+
+
+def test_folder_that_is_not_watched_is_not_looked_at(worker: Worker, store: Store, changes: Changes) -> None:
+    publish(store, version="2")
+    publish(store, name="other")
+    worker.caretaker.change("other", lambda store: store.load("other"), in_a_minute())
+    assert worker.registry.resolve("tiny").version == "1"

@@ -1,0 +1,305 @@
+"""Networks become packages: as graphs that answer like them, or for their own framework where that is allowed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secure_ml_api.errors import PackageRefused, PackingError
+from secure_ml_api.models.installed import installed
+from secure_ml_api.models.recheck import recheck_package
+from secure_ml_api.models.store import Store
+from secure_ml_api.packaging.networks.keras_model import KerasNetwork
+from secure_ml_api.packaging.networks.network import Network, NetworkEstimator
+from secure_ml_api.packaging.networks.torch_module import TorchNetwork
+from secure_ml_api.packaging.options import Options
+from secure_ml_api.packaging.pack import PackResult, pack, pack_network
+from secure_ml_api.packaging.table import Table
+from secure_ml_api.runtimes.protocol import VerifiedArtifact
+from secure_ml_api.runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
+from secure_ml_api.runtimes.tensorflow_ops import operators_of, unknown_operators
+from secure_ml_api.runtimes.torch import WEIGHTS_FILE, TorchRuntime
+from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
+from support.packages import store_in
+
+pytestmark = pytest.mark.slow
+
+tensorflow = pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+torch = pytest.importorskip("torch")
+
+ROWS = np.random.default_rng(11).normal(size=(1000, FEATURES)).astype(np.float32)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return store_in(tmp_path)
+
+
+def packed(store: Store, network: Network, **said: Any) -> PackResult:
+    return pack_network(network, table(), store=store, name="net", options=Options(**said))
+
+
+def answers(store: Store, architectures: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
+    """What the package answers to ROWS, loaded as a server loads it."""
+    package = store.verify("net", "1")
+    runtimes = {runtime.name: runtime for runtime in installed(architectures=architectures)}
+    session = runtimes[package.manifest.runtime].load(package.artifact, 1)
+    return session.run({"input": ROWS}, [spec.name for spec in package.manifest.signature.outputs])
+
+
+def softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+
+
+def dense(*units: int, last: str = "softmax") -> Any:
+    *hidden, end = units
+    layers = [keras.layers.Dense(size, activation="relu") for size in hidden]
+    return keras_model(*layers, keras.layers.Dense(end, activation=last))
+
+
+def test_torch_module_becomes_a_graph_that_answers_1000_rows_as_it_does(store: Store) -> None:
+    module = torch_module()
+    manifest = packed(store, TorchNetwork(module)).manifest
+    assert manifest.runtime == "onnx"
+    assert manifest.provenance.graph.startswith("torch exporter")
+    assert any(timing.graph == "as trained" for timing in manifest.timings)
+    with torch.inference_mode():
+        wanted = softmax(module(torch.from_numpy(ROWS)).numpy())
+    given = answers(store)
+    assert given["label"].tolist() == wanted.argmax(axis=1).tolist()
+    np.testing.assert_allclose(given["probabilities"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_keras_model_becomes_a_graph_that_answers_1000_rows_as_it_does(store: Store) -> None:
+    model = dense(8, CLASSES)
+    manifest = packed(store, KerasNetwork(model)).manifest
+    assert manifest.runtime == "onnx"
+    wanted = model(ROWS).numpy()
+    given = answers(store)
+    assert given["label"].tolist() == wanted.argmax(axis=1).tolist()
+    np.testing.assert_allclose(given["probabilities"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_keras_network_of_convolutions_becomes_a_graph_too(store: Store) -> None:
+    model = keras_model(
+        keras.layers.Reshape((3, 2, 1)),
+        keras.layers.Conv2D(4, 2, padding="same", activation="relu"),
+        keras.layers.BatchNormalization(),
+        keras.layers.MaxPooling2D((2, 1)),
+        keras.layers.Dropout(0.5),
+        keras.layers.Flatten(),
+        keras.layers.Dense(CLASSES),
+    )
+    assert packed(store, KerasNetwork(model)).manifest.runtime == "onnx"
+    np.testing.assert_allclose(answers(store)["probabilities"], softmax(model(ROWS).numpy()), rtol=1e-4, atol=1e-5)
+
+
+def test_torch_network_of_images_takes_their_pixels_as_features(store: Store) -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8, 2))
+    assert packed(store, TorchNetwork(module, row_shape=(1, 3, 2))).manifest.runtime == "onnx"
+    with torch.inference_mode():
+        wanted = softmax(module(torch.from_numpy(ROWS.reshape(-1, 1, 3, 2))).numpy())
+    np.testing.assert_allclose(answers(store)["probabilities"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_network_of_one_number_is_a_regression_or_two_classes_as_is_said(tmp_path: Path) -> None:
+    value, second = store_in(tmp_path / "value"), store_in(tmp_path / "second")
+    module = torch_module(classes=1)
+    with torch.inference_mode():
+        given = module(torch.from_numpy(ROWS)).numpy()[:, 0]
+    packed(value, TorchNetwork(module), task="regression")
+    np.testing.assert_allclose(answers(value)["value"], given, rtol=1e-4, atol=1e-5)
+    packed(second, TorchNetwork(module), task="classification")
+    probabilities = answers(second)["probabilities"]
+    np.testing.assert_allclose(probabilities[:, 1], 1 / (1 + np.exp(-given)), rtol=1e-4, atol=1e-5)
+    assert answers(second)["label"].tolist() == (given > 0).astype(int).tolist()
+    with pytest.raises(PackingError, match="--task"):
+        packed(store_in(tmp_path / "unsaid"), TorchNetwork(module))
+
+
+def test_network_without_a_graph_needs_consent_to_be_served_by_its_framework(store: Store) -> None:
+    model = keras_model(keras.layers.LayerNormalization(), keras.layers.Dense(CLASSES))
+    with pytest.raises(PackingError, match=r"LayerNormalization.*--allow-native"):
+        packed(store, KerasNetwork(model))
+    manifest = packed(store, KerasNetwork(model), allow_native=True).manifest
+    assert manifest.runtime == "tensorflow"
+    np.testing.assert_allclose(answers(store)["probabilities"], softmax(model(ROWS).numpy()), rtol=1e-4, atol=1e-5)
+    assert not recheck_package(store.verify("net", "1")).differing.any()
+
+
+class Graphless(TorchNetwork):
+    """A network that the exporter cannot write."""
+
+    def graph(self, features: int) -> Any:
+        from secure_ml_api.packaging.graphs.writer import Inapplicable
+
+        raise Inapplicable("this network has no graph")
+
+
+@pytest.fixture
+def weights(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VerifiedArtifact:
+    """A package of weights for an architecture that is installed."""
+    monkeypatch.syspath_prepend(str(offer_architecture(tmp_path)))
+    parameters = {"features": FEATURES, "classes": CLASSES}
+    network = Graphless(torch_module(), architecture=ARCHITECTURE, parameters=parameters)
+    assert packed(store, network, allow_native=True).manifest.runtime == "torch"
+    return store.verify("net", "1").artifact
+
+
+def test_torch_itself_answers_1000_rows_as_the_module_does(store: Store, weights: VerifiedArtifact) -> None:
+    with torch.inference_mode():
+        wanted = softmax(torch_module()(torch.from_numpy(ROWS)).numpy())
+    np.testing.assert_allclose(answers(store, (ARCHITECTURE,))["probabilities"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_architecture_that_is_not_allowed_is_not_imported(weights: VerifiedArtifact) -> None:
+    with pytest.raises(PackageRefused, match=r"not allowed here; name it in inference\.architectures"):
+        TorchRuntime(("another",)).load(weights, 1)
+
+
+def test_architecture_that_is_not_installed_is_refused(
+    weights: VerifiedArtifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [place for place in __import__("sys").path if "architectures" not in place])
+    with pytest.raises(PackageRefused, match="no installed distribution"):
+        TorchRuntime((ARCHITECTURE,)).load(weights, 1)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff" * 64, b"\x02" + bytes(7) + b"{}"])
+def test_weights_that_do_not_say_their_architecture_are_refused(weights: VerifiedArtifact, data: bytes) -> None:
+    spoiled = VerifiedArtifact(weights.name, weights.version, weights.signature, {WEIGHTS_FILE: data}, weights.digest)
+    with pytest.raises(PackageRefused, match="does not say how its network is built"):
+        TorchRuntime((ARCHITECTURE,)).load(spoiled, 1)
+
+
+def test_weights_of_another_network_are_refused(store: Store, weights: VerifiedArtifact) -> None:
+    cut = {WEIGHTS_FILE: weights.files[WEIGHTS_FILE].replace(b'"classes\\": 3', b'"classes\\": 4')}
+    spoiled = VerifiedArtifact(weights.name, weights.version, weights.signature, cut, weights.digest)
+    with pytest.raises(PackageRefused, match="not those of 'small-network'"):
+        TorchRuntime((ARCHITECTURE,)).load(spoiled, 1)
+
+
+def archive(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            made.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def signature_of(store: Store) -> Any:
+    packed(store, KerasNetwork(dense(CLASSES)))
+    return store.verify("net", "1").manifest.signature
+
+
+def test_saved_model_that_reads_a_file_is_refused(store: Store, tmp_path: Path) -> None:
+    """An artifact that would hand out a file of the server as its answer."""
+    module = tensorflow.Module()
+    module.serve = tensorflow.function(
+        lambda rows: tensorflow.strings.to_number(tensorflow.io.read_file("/etc/hostname")) + rows,
+        input_signature=[tensorflow.TensorSpec([None, FEATURES], tensorflow.float32)],
+    )
+    tensorflow.saved_model.save(module, str(tmp_path / "saved"), signatures={"serve": module.serve})
+    graph = (tmp_path / "saved" / "saved_model.pb").read_bytes()
+    assert unknown_operators(operators_of(graph)) == ["ReadFile", "StringToNumber"]
+    data = archive(**{"saved_model.pb": graph, "gives.txt": b"logits"})
+    with pytest.raises(PackageRefused, match="not trusted: ReadFile"):
+        open_saved_model(data, signature_of(store))
+
+
+@pytest.mark.parametrize("name", ["/etc/cron.d/x", "../x", "variables/../../x"])
+def test_archive_that_would_write_elsewhere_is_refused(store: Store, name: str) -> None:
+    data = archive(**{"saved_model.pb": b"", "gives.txt": b"logits", name: b"x"})
+    with pytest.raises(PackageRefused, match="no plain file of a SavedModel"):
+        open_saved_model(data, signature_of(store))
+
+
+def test_archive_with_a_link_is_refused(store: Store) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        link = tarfile.TarInfo("variables")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        made.addfile(link)
+    with pytest.raises(PackageRefused, match="no plain file of a SavedModel"):
+        open_saved_model(buffer.getvalue(), signature_of(store))
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", archive(**{"gives.txt": b"logits"})])
+def test_bytes_that_are_no_saved_model_are_refused(store: Store, data: bytes) -> None:
+    with pytest.raises(PackageRefused, match=ARCHIVE_FILE):
+        open_saved_model(data, signature_of(store))
+
+
+def test_outputs_are_told_apart_and_must_fit_the_task() -> None:
+    rows = table().tensors(_matrix_signature())["input"]
+    logits = NetworkEstimator(TorchNetwork(torch_module()), rows, task="classification")
+    probabilities = NetworkEstimator(KerasNetwork(dense(CLASSES)), rows, task="classification")
+    assert (logits.gives, probabilities.gives) == ("logits", "probabilities")
+    with pytest.raises(PackingError, match="gives 3 numbers a row"):
+        NetworkEstimator(TorchNetwork(torch_module()), rows, task="regression")
+    with pytest.raises(PackingError, match="3 classes apart and 2 are named"):
+        NetworkEstimator(TorchNetwork(torch_module()), rows, task="classification", classes=["a", "b"])
+
+
+def _matrix_signature() -> Any:
+    from secure_ml_api.tensors import Column, Signature
+
+    return Signature(task="regression", columns=tuple(Column(name=name) for name in table().names))
+
+
+def write_sample(path: Path) -> Path:
+    sample: Table = table()
+    rows = np.column_stack(list(sample.columns.values())).tolist()
+    path.write_text("\n".join([",".join(sample.names), *(",".join(map(str, row)) for row in rows)]))
+    return path
+
+
+def save(model: Any, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Keras thinks of NumPy
+        model.save(path)
+
+
+def test_keras_file_is_packed_by_a_process_of_its_own(store: Store, tmp_path: Path) -> None:
+    save(dense(8, CLASSES), tmp_path / "net.keras")
+    sample = write_sample(tmp_path / "sample.csv")
+    manifest = pack(tmp_path / "net.keras", store=store, name="net", sample=sample).manifest
+    assert (manifest.runtime, manifest.provenance.source) == ("onnx", "keras")
+    np.testing.assert_allclose(answers(store)["probabilities"], dense(8, CLASSES)(ROWS).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_exported_torch_program_is_packed_once_it_is_trusted(store: Store, tmp_path: Path) -> None:
+    rows = torch.zeros((2, FEATURES))
+    program = torch.export.export(torch_module(), (rows,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+    torch.export.save(program, tmp_path / "net.pt2")
+    sample = write_sample(tmp_path / "sample.csv")
+    with pytest.raises(PackingError, match="--trust-pickle"):
+        pack(tmp_path / "net.pt2", store=store, name="net", sample=sample)
+    manifest = pack(tmp_path / "net.pt2", store=store, name="net", sample=sample, trust_pickle=True).manifest
+    assert (manifest.runtime, manifest.provenance.source) == ("onnx", "torch-export")
+
+
+def test_keras_file_with_code_in_it_is_refused(store: Store, tmp_path: Path) -> None:
+    save(keras_model(keras.layers.Lambda(lambda rows: rows * 2), keras.layers.Dense(CLASSES)), tmp_path / "net.keras")
+    with pytest.raises(PackingError, match=r"net\.keras cannot be read"):
+        pack(tmp_path / "net.keras", store=store, name="net", sample=write_sample(tmp_path / "sample.csv"))
+
+
+def test_functional_keras_chain_becomes_a_graph_and_a_fork_does_not(tmp_path: Path) -> None:
+    given = keras.Input((FEATURES,))
+    hidden = keras.layers.Dense(8, activation="tanh")(given)
+    chain = keras.Model(given, keras.layers.Dense(CLASSES)(hidden))
+    assert packed(store_in(tmp_path / "chain"), KerasNetwork(chain)).manifest.runtime == "onnx"
+    fork = keras.Model(given, keras.layers.Dense(CLASSES)(keras.layers.Add()([hidden, keras.layers.Dense(8)(given)])))
+    with pytest.raises(PackingError, match="are no chain"):
+        packed(store_in(tmp_path / "fork"), KerasNetwork(fork))

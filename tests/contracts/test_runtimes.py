@@ -62,8 +62,8 @@ def weighing_estimator() -> LinearRegression:
 
 _ROWS = np.random.default_rng(0).normal(size=(120, 3)).astype(np.float32)
 _CLASSES = np.digitize(_ROWS[:, 0] * _ROWS[:, 1], [-0.3, 0.3])
-_XGBOOST = XGBClassifier(n_estimators=5).fit(_ROWS, _CLASSES)
-_LIGHTGBM = LGBMClassifier(n_estimators=5, verbosity=-1).fit(_ROWS.astype(np.float64), _CLASSES)
+_XGBOOST = XGBClassifier(n_estimators=5, n_jobs=1).fit(_ROWS, _CLASSES)
+_LIGHTGBM = LGBMClassifier(n_estimators=5, verbosity=-1, n_jobs=1).fit(_ROWS.astype(np.float64), _CLASSES)
 _TEXTS = np.array([["Käse und Brot"], [""], ["Ball, Ball und Tor"], ["寿司 und Ball"]], dtype=np.object_)
 _TOPICS = np.array([0, 0, 1, 1])
 _WORDS = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(_TEXTS[:, 0], _TOPICS)

@@ -43,8 +43,10 @@ def xgboost_model(kind: str) -> Any:
 
     given = rows(seed=1)
     if kind == "regression":
-        return XGBRegressor(n_estimators=20, max_depth=4).fit(given, given[:, 0] * given[:, 1])
-    return XGBClassifier(n_estimators=20, max_depth=4).fit(given, classes(given, 2 if kind == "binary" else 3))
+        return XGBRegressor(n_estimators=20, max_depth=4, n_jobs=1).fit(given, given[:, 0] * given[:, 1])
+    return XGBClassifier(n_estimators=20, max_depth=4, n_jobs=1).fit(
+        given, classes(given, 2 if kind == "binary" else 3)
+    )
 
 
 @cache
@@ -54,9 +56,9 @@ def lightgbm_model(kind: str) -> Any:
 
     given = rows(seed=1)
     if kind == "regression":
-        return LGBMRegressor(n_estimators=20, verbosity=-1).fit(given, given[:, 0] * given[:, 1])
+        return LGBMRegressor(n_estimators=20, verbosity=-1, n_jobs=1).fit(given, given[:, 0] * given[:, 1])
     found = classes(given, 2 if kind == "binary" else 3)
-    return LGBMClassifier(n_estimators=20, verbosity=-1).fit(
+    return LGBMClassifier(n_estimators=20, verbosity=-1, n_jobs=1).fit(
         given, found if kind == "binary" else np.array(["low", "mid", "top"])[found]
     )
 

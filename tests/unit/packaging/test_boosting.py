@@ -59,13 +59,13 @@ def answers(built: Built, given: Table) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "model",
     [
-        XGBClassifier(n_estimators=10),
-        XGBRegressor(n_estimators=10, objective="reg:absoluteerror"),
-        LGBMClassifier(n_estimators=10, verbosity=-1),
-        LGBMRegressor(n_estimators=10, objective="quantile", verbosity=-1),
-        make_pipeline(StandardScaler(), XGBClassifier(n_estimators=10)),
-        make_pipeline(StandardScaler(), LGBMClassifier(n_estimators=10, verbosity=-1)),
-        GridSearchCV(XGBClassifier(n_estimators=5), {"max_depth": [2, 3]}, cv=2),
+        XGBClassifier(n_jobs=1, n_estimators=10),
+        XGBRegressor(n_jobs=1, n_estimators=10, objective="reg:absoluteerror"),
+        LGBMClassifier(n_jobs=1, n_estimators=10, verbosity=-1),
+        LGBMRegressor(n_jobs=1, n_estimators=10, objective="quantile", verbosity=-1),
+        make_pipeline(StandardScaler(), XGBClassifier(n_jobs=1, n_estimators=10)),
+        make_pipeline(StandardScaler(), LGBMClassifier(n_jobs=1, n_estimators=10, verbosity=-1)),
+        GridSearchCV(XGBClassifier(n_jobs=1, n_estimators=5), {"max_depth": [2, 3]}, cv=2),
     ],
     ids=["xgboost", "xgboost-number", "lightgbm", "lightgbm-number", "xgboost-pipeline", "lightgbm-pipeline", "search"],
 )
@@ -81,7 +81,9 @@ def test_a_graph_answers_as_the_model_does(model: Any) -> None:
         np.testing.assert_allclose(found["value"], model.predict(fresh), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", [XGBClassifier(n_estimators=5), LGBMClassifier(n_estimators=5, verbosity=-1)])
+@pytest.mark.parametrize(
+    "model", [XGBClassifier(n_jobs=1, n_estimators=5), LGBMClassifier(n_estimators=5, verbosity=-1)]
+)
 def test_columns_go_by_the_names_of_the_frame_that_the_model_was_trained_on(model: Any) -> None:
     names = ["net income", "age", "plan", "days"]
     model = fitted(model, pd.DataFrame(GIVEN, columns=names))
@@ -109,7 +111,7 @@ def test_without_a_graph_the_library_itself_serves_only_by_consent(
 def test_a_gap_is_taken_where_the_sample_has_one_and_is_answered_as_the_library_does() -> None:
     given = GIVEN.copy()
     given[::7, 1] = np.nan
-    for model in (XGBRegressor(n_estimators=10), LGBMRegressor(n_estimators=10, verbosity=-1)):
+    for model in (XGBRegressor(n_jobs=1, n_estimators=10), LGBMRegressor(n_jobs=1, n_estimators=10, verbosity=-1)):
         model.fit(given, GIVEN[:, 0])
         built = build(model, table(given), NATIVE)
         allowed = {column.name for column in built.blueprint.signature.columns if column.allow_missing}
@@ -120,7 +122,7 @@ def test_a_gap_is_taken_where_the_sample_has_one_and_is_answered_as_the_library_
 
 def test_training_that_stopped_early_is_packed_up_to_its_best_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = rows(200, seed=21)
-    model = XGBClassifier(n_estimators=200, early_stopping_rounds=2, learning_rate=0.9)
+    model = XGBClassifier(n_jobs=1, n_estimators=200, early_stopping_rounds=2, learning_rate=0.9)
     model.fit(GIVEN, classes(GIVEN, 2), eval_set=[(fresh, classes(fresh, 2))], verbose=False)
     assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
     for candidates in (CANDIDATES, ()):

@@ -54,7 +54,7 @@ def test_trees_answer_as_their_library_does(kind: str, count: int) -> None:
 def test_trees_of_xgboost_that_grew_otherwise_are_answered_as_well(options: dict[str, Any]) -> None:
     from xgboost import XGBClassifier
 
-    model = XGBClassifier(n_estimators=8, **options).fit(ROWS, classes(ROWS, 2))
+    model = XGBClassifier(n_jobs=1, n_estimators=8, **options).fit(ROWS, classes(ROWS, 2))
     session = open_xgboost(xgboost_trees(model), signature(2))
     assert session.run({"input": ROWS}, ["label"])["label"].tolist() == model.predict(ROWS).tolist()
 
@@ -63,7 +63,7 @@ def test_categories_of_lightgbm_are_answered_as_well() -> None:
     from lightgbm import LGBMClassifier
 
     given = np.column_stack((np.arange(300) % 12, ROWS[np.arange(300) % 200, 0]))
-    model = LGBMClassifier(n_estimators=5, min_data_per_group=1, cat_smooth=1, verbosity=-1)
+    model = LGBMClassifier(n_jobs=1, n_estimators=5, min_data_per_group=1, cat_smooth=1, verbosity=-1)
     model.fit(given, given[:, 0] % 3 == 0, categorical_feature=[0])
     session = open_lightgbm(lightgbm_trees(model), signature(2, columns=("a", "b")))
     assert (

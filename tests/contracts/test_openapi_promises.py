@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,6 +45,17 @@ def test_every_limit_it_sets_holds_on_both_sides(schema: Any) -> None:
     assert all(statuses[label] >= {200, 400, 422} for label in typed)
     reading = [label for label in statuses if label.startswith("GET ")]
     assert all(200 in statuses[label] for label in reading)
+
+
+def test_models_are_loaded_and_unloaded_as_it_says(home: Path) -> None:
+    with Application(home) as application:
+        token = application.token("models:admin")
+        lane = application.house.lane
+        assert lane is not None
+        found = explore(load(lane.behind, token, ("", ""), only="repository/models"), "coverage", 1)
+    assert not found.failures, "\n\n".join(found.failures[:10])
+    assert {action for label in found.statuses for action in ("load", "unload") if label.endswith(f"/{action}")}
+    assert all({200, 404} <= statuses for statuses in found.statuses.values())
 
 
 def test_requests_drawn_from_it_are_answered_as_it_says(schema: Any) -> None:

@@ -19,6 +19,7 @@ from ..errors import StorageUnavailable
 from .small_file import read_small, write_small
 
 _POLL_SECONDS = 0.02
+_PRIVATE = 0o600
 
 
 class Wanted(NamedTuple):
@@ -53,7 +54,7 @@ class Changes:
                 # By the clock, so that a folder that was lost does not begin again with numbers that were taken.
                 number = max(before.number + 1, time.time_ns())
                 told = {"number": number, "again": {**before.again, name: number}}
-                write_small(self._directory / "wanted", json.dumps(told).encode())
+                write_small(self._directory / "wanted", json.dumps(told).encode(), _PRIVATE)
                 return number
         except OSError as error:
             raise StorageUnavailable(f"the change cannot be told to the workers ({error.strerror})") from None
@@ -73,7 +74,7 @@ class Changes:
         """In a worker: change ``number`` is taken."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = {"number": number, "pid": os.getpid(), "problems": dict(problems)}
-        write_small(self._directory / f"applied.{slot}", json.dumps(told).encode())
+        write_small(self._directory / f"applied.{slot}", json.dumps(told).encode(), _PRIVATE)
 
     def reports(self) -> list[Report]:
         """Those of the workers that live."""

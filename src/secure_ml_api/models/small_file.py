@@ -21,12 +21,12 @@ def read_small(path: Path) -> bytes | None:
         os.close(descriptor)
 
 
-def write_small(path: Path, data: bytes) -> None:
+def write_small(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace the file; a reader sees the old one or the new one, whole."""
     descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

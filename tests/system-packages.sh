@@ -16,6 +16,7 @@ need nginx nginx-light
 need openssl openssl
 need curl curl
 need wrk wrk
+need systemd-analyze systemd
 need cc gcc
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')

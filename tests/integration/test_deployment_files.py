@@ -1,0 +1,149 @@
+"""The files under deploy/: what can be said of them without a cluster or an engine for containers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from support.needs import program
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = DEPLOY.parent
+BASE = DEPLOY / "kubernetes" / "base"
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text()
+UNIT = DEPLOY / "systemd" / "secure-ml-api.service"
+
+
+def objects() -> Iterator[dict[str, Any]]:
+    for name in yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]:
+        yield from yaml.safe_load_all((BASE / name).read_text())
+
+
+OBJECTS = {f"{each['kind']} {each['metadata']['name']}": each for each in objects()}
+PODS = {name: each["spec"]["template"]["spec"] for name, each in OBJECTS.items() if "template" in each.get("spec", {})}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
+def test_kubernetes_takes_every_object(name: str, version: str) -> None:
+    kubernetes_validate.validate(OBJECTS[name], version, strict=True)
+
+
+def test_every_file_of_kubernetes_belongs_to_a_kustomization() -> None:
+    for kustomization in (DEPLOY / "kubernetes").rglob("kustomization.yaml"):
+        named = set(yaml.safe_load(kustomization.read_text())["resources"])
+        there = {path.name for path in kustomization.parent.glob("*.yaml")} - {"kustomization.yaml"}
+        assert {name for name in named if name.endswith(".yaml")} == there
+        assert all((kustomization.parent / name).exists() for name in named)
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_pods_may_do_nothing_but_serve(name: str) -> None:
+    pod = PODS[name]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        context = container["securityContext"]
+        assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_every_name_that_an_object_refers_to_is_there_or_a_secret_that_is_explained() -> None:
+    explained = (BASE / "kustomization.yaml").read_text()
+    (pod,) = [pod for name, pod in PODS.items() if name.startswith("Deployment")]
+    assert "PersistentVolumeClaim secure-ml-api-models" in OBJECTS
+    assert "ConfigMap secure-ml-api-settings" in OBJECTS
+    assert "ServiceAccount secure-ml-api" in OBJECTS
+    secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+    secrets |= {entry["valueFrom"]["secretKeyRef"]["name"] for entry in pod["containers"][0]["env"]}
+    assert secrets == {"secure-ml-api-keys", "secure-ml-api-stores"}
+    assert all(f"create secret generic {secret} " in explained for secret in secrets)
+    ports = {port["name"] for port in pod["containers"][0]["ports"]}
+    assert {port["targetPort"] for port in OBJECTS["Service secure-ml-api"]["spec"]["ports"]} == ports
+
+
+def test_settings_in_the_files_are_settings_of_the_server() -> None:
+    from secure_ml_api.settings import read_settings
+
+    told = dict(OBJECTS["ConfigMap secure-ml-api-settings"]["data"])
+    told |= COMPOSE["services"]["api"]["environment"]
+    read_settings(Path("/nowhere"), told)
+
+
+@pytest.mark.parametrize("name", COMPOSE["services"])
+def test_services_of_the_composition_are_confined(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert name == "prepare" or "healthcheck" in service or "build" in service
+    image = service["image"]
+    assert image == "secure-ml-api" or re.search(r":v?[0-9]+(\.[0-9]+)*(-alpine)?$", image)
+    assert set(service["networks"]) <= set(COMPOSE["networks"])
+    assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
+
+
+def test_everything_that_the_composition_mounts_is_there() -> None:
+    mounts = [mount for service in COMPOSE["services"].values() for mount in service.get("volumes", [])]
+    for source, _, _ in (mount.partition(":") for mount in mounts):
+        if source.startswith("./") and source != "./nginx-tls":  # the certificate is the operator's
+            assert (DEPLOY / source).exists(), source
+        elif not source.startswith("."):
+            assert source in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("made", "source", "here", "there"),
+    [
+        ("nginx/compose.conf", "nginx/nginx.conf", "server 127.0.0.1:8000", "server api:8000"),
+        ("prometheus/compose.yml", "prometheus/prometheus.yml", "127.0.0.1:9464", "api:9464"),
+    ],
+)
+def test_files_for_the_composition_are_the_others_with_its_names(made: str, source: str, here: str, there: str) -> None:
+    assert (DEPLOY / made).read_text() == (DEPLOY / source).read_text().replace(here, there)
+
+
+def test_image_is_built_from_pinned_hashes_and_runs_as_nobody() -> None:
+    build, final = DOCKERFILE.split("\nFROM ${BASE}\n")
+    assert re.search(r"^ARG BASE=\S+:3\.\d+-slim-\w+$", build, re.MULTILINE)
+    installed = [line for line in build.splitlines() if "pip install" in line]
+    assert all("--require-hashes -r locks/" in line or "--no-deps --no-build-isolation ." in line for line in installed)
+    assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
+    assert re.search(r"^HEALTHCHECK ", final, re.MULTILINE)
+    assert not re.search(r"apt-get|pip install|ADD |curl", final)
+
+
+def test_image_holds_only_what_it_copies() -> None:
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in ignored if line.startswith("!")}
+    copied = {
+        part for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE) for part in line.split()
+    }
+    assert {Path(part).parts[0] for part in copied} == allowed
+    assert all((ROOT / part).exists() for part in copied)
+    assert "*" in ignored
+
+
+def test_systemd_takes_the_unit_and_finds_it_hardly_exposed(tmp_path: Path) -> None:
+    analyze = program("systemd-analyze", "systemd")
+    unit = Path(shutil.copy(UNIT, tmp_path / UNIT.name))
+    unit.write_text(unit.read_text().replace("/opt/secure-ml-api/bin/secure-ml-api", "/bin/true"))
+    verified = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, timeout=60, check=False)
+    assert UNIT.name not in verified.stderr, verified.stderr
+    command = [analyze, "security", "--offline=true", "--threshold=20", str(unit)]
+    looked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert looked.returncode == 0, looked.stdout[-2000:] + looked.stderr
+    (exposure,) = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", looked.stdout)
+    assert float(exposure) <= 2.0

@@ -128,11 +128,17 @@ class Writes:
                 self.longest_refusal_seconds = max(self.longest_refusal_seconds, time.monotonic() - begun)
 
 
-def strike(load: OpenLoop, fault: Callable[[], AbstractContextManager[object]], seconds: float) -> Blow:
-    """Let the fault last for ``seconds`` of the load."""
+def strike(
+    load: OpenLoop,
+    fault: Callable[[], AbstractContextManager[object]],
+    seconds: float,
+    is_felt: Callable[[], object] = lambda: True,
+) -> Blow:
+    """Let the fault last for ``seconds`` of the load, and on a slow machine until it ``is_felt``."""
     begun = load.now()
     with fault():
         time.sleep(seconds)  # how long it lasts is what is measured over
+        wait_until(is_felt, 30, "any effect of the fault")
     return Blow(begun, load.now())
 
 

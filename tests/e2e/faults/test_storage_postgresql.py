@@ -70,7 +70,7 @@ def test_predictions_go_on_and_nothing_acknowledged_is_lost(
     seconds = 20.0 if full else 3.0
     with struck.load(RATE) as load, Writes(struck, 200 if full else 16) as writes:
         writes.succeed()
-        blow = strike(load, lambda: FAULTS[fault](town), seconds)
+        blow = strike(load, lambda: FAULTS[fault](town), seconds, lambda: 503 in writes.statuses)
         writes.succeed()
         recovered = load.now() - blow.ended
     during = load.outcome.between(blow.begun, blow.ended)

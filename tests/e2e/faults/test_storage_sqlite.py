@@ -101,7 +101,7 @@ def test_predictions_go_on_and_nothing_acknowledged_is_lost(
     seconds = 20.0 if full else 1.5
     with struck.load(RATE) as load, Writes(struck, 200 if full else 16) as writes:
         writes.succeed()
-        blow = strike(load, lambda: FAULTS[fault](running), seconds)
+        blow = strike(load, lambda: FAULTS[fault](running), seconds, lambda: 503 in writes.statuses)
         writes.succeed()
         recovered = load.now() - blow.ended
     during = load.outcome.between(blow.begun, blow.ended)

@@ -1,0 +1,117 @@
+"""The client that waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from .answers import Prediction
+from .calls import Asked, Calls, Progress
+from .policy import Retry
+from .steps import Authenticate, Pause, Reply, Request, Session, Steps
+
+T = TypeVar("T")
+
+
+class Client:
+    """``with Client("https://models.example", client_id, client_secret) as client: client.predict("iris", rows)``.
+
+    May be used by many threads at once; they share connections and one token. ``http`` are options of httpx, such as
+    ``verify`` and ``cert``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        scope: str = "",
+        timeout_seconds: float = 30.0,
+        retry: Retry | None = None,
+        most_rows: int = 10_000,
+        **http: Any,
+    ) -> None:
+        self._calls = Calls(Session(client_id, client_secret, scope, retry or Retry()), timeout_seconds, most_rows)
+        self._http = httpx.Client(base_url=url, **http)
+        self._fetching = Lock()
+
+    def predict(
+        self,
+        model: str,
+        rows: Any,
+        *,
+        version: str | None = None,
+        outputs: Sequence[str] = (),
+        timeout_seconds: float | None = None,
+        progress: Progress | None = None,
+    ) -> Prediction:
+        """What ``model`` answers to ``rows``, a NumPy array or lists [rows, features], or a pandas DataFrame.
+
+        A batch that is larger than the server takes at once is sent in pieces, one after the other; ``progress`` is
+        told of each. Raises ClientError.
+        """
+        return self._drive(self._calls.predict(Asked(model, rows, version, outputs, timeout_seconds, progress)))
+
+    def metadata(self, model: str, version: str | None = None) -> dict[str, Any]:
+        """What ``model`` takes and gives (Open Inference Protocol); raises ClientError."""
+        return self._drive(self._calls.metadata(model, version))
+
+    def ready(self) -> bool:
+        """Whether the server may be sent requests."""
+        return self._drive(self._calls.health("/v2/health/ready"))
+
+    def live(self) -> bool:
+        """Whether the server is there."""
+        return self._drive(self._calls.health("/v2/health/live"))
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _drive(self, steps: Steps[T]) -> T:
+        try:
+            wanted = next(steps)
+            while True:
+                wanted = steps.send(self._done(wanted))
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    def _done(self, wanted: Request | Pause | Authenticate) -> Reply | None:
+        if isinstance(wanted, Request):
+            return self._send(wanted)
+        if isinstance(wanted, Pause):
+            time.sleep(wanted.seconds)
+            return None
+        session = self._calls.session
+        if session.needs_token:
+            with self._fetching:
+                if session.needs_token:
+                    self._drive(session.fetch_token(wanted.until))
+        return None
+
+    def _send(self, request: Request) -> Reply:
+        try:
+            answer = self._http.request(
+                request.method,
+                request.path,
+                headers=request.headers,
+                content=request.body,
+                timeout=request.timeout_seconds,
+            )
+        except httpx.TransportError as error:
+            return Reply(0, {}, f"{type(error).__name__}: {error}".encode())
+        return Reply(
+            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content
+        )

@@ -131,7 +131,7 @@ def show(name: str, version: str | None, home: Path, as_json: bool) -> None:
     from .models_shown import show_lines, summary
 
     store = _store(home)
-    package = store.verify(name, version or _serving(store, name))
+    package = store.verify(name, version or serving_version(store, name))
     digest = package.artifact.digest
     say(summary(package.manifest, digest), as_json, show_lines(package.manifest, digest))
 
@@ -180,12 +180,14 @@ def remove(name: str, version: str, home: Path, as_json: bool) -> None:
 def promote(name: str, version: str, conditions: tuple[str, ...], home: Path, as_json: bool) -> None:
     """Let VERSION of NAME answer when a caller asks for none.
 
-    The conditions are about the metrics that VERSION was packed with; all of them must hold.
+    The conditions are about the metrics that VERSION was packed with, or evaluated to since; all of them must hold.
     """
     from .conditions import require
 
     if conditions:
-        require(conditions, _store(home).verify(name, version).manifest)
+        from ..models.card import metrics_of
+
+        require(conditions, f"{name}/{version}", metrics_of(_store(home), name, version))
     aliases = change(home, "model.promote", name, version, lambda store: store.promote(name, version))
     _say_aliases(home, name, aliases, as_json)
 
@@ -227,7 +229,8 @@ def _store(home: Path) -> Store:
     return Store.of(load(home))
 
 
-def _serving(store: Store, name: str) -> str:
+def serving_version(store: Store, name: str) -> str:
+    """The version of ``name`` that serves; raises PackageRefused when there is none."""
     from ..errors import PackageRefused
     from ..models.aliases import choose_version
 
@@ -254,9 +257,10 @@ def _number(key: str, text: str) -> float:
 
 
 def _add_life() -> None:
+    from .models_evaluate import evaluate
     from .models_life import COMMANDS
 
-    for each in COMMANDS:
+    for each in (*COMMANDS, evaluate):
         command.add_command(each)
 
 

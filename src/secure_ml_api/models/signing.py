@@ -18,6 +18,7 @@ PUBLIC_KEY_FILE = "model-signing.pub.pem"
 
 # Keeps a signature made here from being valid for anything else that the same key might ever sign.
 _DOMAIN = b"secure-ml-api model manifest v1\x00"
+CARD_DOMAIN = b"secure-ml-api model card v1\x00"
 _KEY_LIMIT_BYTES = 16 * 1024
 
 
@@ -68,17 +69,19 @@ def read_verifying_key(keys_directory: Path) -> Ed25519PublicKey:
     return key
 
 
-def sign(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
-    """The detached signature of ``manifest``, 64 bytes."""
-    return key.sign(_DOMAIN + manifest)
+def sign(key: Ed25519PrivateKey, data: bytes, domain: bytes = _DOMAIN) -> bytes:
+    """The detached signature of ``data``, by default a manifest: 64 bytes."""
+    return key.sign(domain + data)
 
 
-def check_signature(key: Ed25519PublicKey, manifest: bytes, signature: bytes) -> None:
-    """Raises PackageRefused unless ``signature`` was made over exactly ``manifest`` by the key's other half."""
+def check_signature(
+    key: Ed25519PublicKey, data: bytes, signature: bytes, domain: bytes = _DOMAIN, what: str = "manifest.json"
+) -> None:
+    """Raises PackageRefused unless ``signature`` was made over exactly ``data`` by the key's other half."""
     try:
-        key.verify(signature, _DOMAIN + manifest)
+        key.verify(signature, domain + data)
     except InvalidSignature:
-        raise PackageRefused("the signature of manifest.json does not hold: altered, or of another key") from None
+        raise PackageRefused(f"the signature of {what} does not hold: altered, or of another key") from None
 
 
 def _public_pem(key: Ed25519PrivateKey) -> bytes:

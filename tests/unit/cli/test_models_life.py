@@ -101,7 +101,7 @@ def test_what_a_worker_finds_wrong_is_said(console: Console, home: Path) -> None
     [
         (["accuracy>=0.95"], "tiny/2 has accuracy = 0.93, and accuracy>=0.95 is asked; not promoted"),
         (["accuracy>=0.9", "log loss<0.1"], "tiny/2 has log loss = 0.2, and log loss<0.1 is asked; not promoted"),
-        (["f1>0.5"], "tiny/2 was packed without the metric 'f1' (it has accuracy, log loss); not promoted"),
+        (["f1>0.5"], "tiny/2 has no metric 'f1' (it has accuracy, log loss); not promoted"),
     ],
 )
 def test_version_that_is_not_good_enough_is_not_promoted(

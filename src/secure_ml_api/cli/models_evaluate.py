@@ -1,0 +1,111 @@
+"""``models evaluate``: how good a version is on rows whose answers are known, beside the one that serves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import home_option, json_option, load, say
+
+if TYPE_CHECKING:
+    from ..models.model import Model
+    from ..models.store import Store
+    from ..packaging.evaluation import Difference, Evaluated
+    from ..settings import Settings
+
+
+@click.command()
+@click.argument("model", metavar="NAME[:VERSION]")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rows with their true answers: CSV with the names in its first row, or Parquet.",
+)
+@click.option("--target", required=True, help="The column of the true answers.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Where to draw it, as SVG.")
+@home_option
+@json_option
+def evaluate(*, model: str, data: Path, target: str, plot: Path | None, home: Path, as_json: bool) -> None:
+    """Measure how good a version is, by default the one that serves, and keep that in its card.
+
+    Another version is compared with the one that serves, on the same rows.
+    """
+    from ..models.card import Evaluation, add_evaluation, read_card
+    from ..models.store import Store
+    from ..packaging.evaluation import compare
+    from ..packaging.evaluation import evaluate as measure
+    from ..packaging.extras import require_train_extra
+    from ..packaging.sample_file import read_sample_file
+    from .models import change, serving_version
+
+    require_train_extra()
+    settings = load(home)
+    store = Store.of(settings)
+    name, _, version = model.partition(":")
+    serving = serving_version(store, name)
+    version = version or serving
+    loaded = _loaded(settings, store, name, version)
+    text = {column.name for column in loaded.signature.columns if column.is_text}
+    rows = read_sample_file(data, text=text)
+    found = measure(loaded, rows, target)
+    difference = None
+    if version != serving:
+        difference = compare(found, measure(_loaded(settings, store, name, serving), rows, target))
+    evaluation = Evaluation(
+        at=datetime.now(UTC).replace(microsecond=0),
+        data_sha256=hashlib.sha256(data.read_bytes()).hexdigest(),
+        rows=rows.rows,
+        metrics=found.metrics,
+        by_class=found.by_class,
+    )
+
+    def keep(store: Store) -> Any:
+        return add_evaluation(store, read_card(store, name, version, loaded.digest), evaluation)
+
+    change(home, "model.evaluate", name, version, keep)
+    if plot is not None:
+        _draw(plot, found, f"{name}/{version} on {rows.rows} rows")
+    told = {"name": name, "version": version, **evaluation.model_dump(mode="json"), "compared": None}
+    if difference is not None:
+        told["compared"] = {
+            "with": serving,
+            "metric": difference.metric,
+            "difference": difference.difference,
+            "interval_95": [difference.low, difference.high],
+            "verdict": difference.verdict,
+        }
+    say(told, as_json, _lines(f"{name}/{version}", found, rows.rows, serving, difference))
+
+
+def _loaded(settings: Settings, store: Store, name: str, version: str) -> Model:
+    from ..models.installed import installed
+    from ..models.model import load_model
+
+    runtimes = installed(settings.inference.runtimes, settings.inference.architectures)
+    return load_model(store.verify(name, version), {runtime.name: runtime for runtime in runtimes})
+
+
+def _draw(plot: Path, found: Evaluated, title: str) -> None:
+    from ..errors import PackingError
+    from ..packaging.figure import figure
+
+    try:
+        plot.write_text(figure(found, title), "utf-8")
+    except OSError as error:
+        raise PackingError(f"{plot} cannot be written: {error.strerror}") from None
+
+
+def _lines(where: str, found: Evaluated, rows: int, serving: str, difference: Difference | None) -> Iterator[str]:
+    yield f"{where} on {rows} rows"
+    yield from (f"  {metric}: {value:.4g}" for metric, value in found.metrics.items())
+    for word, metrics in found.by_class.items():
+        yield f"  {word}: " + ", ".join(f"{metric} {value:.3g}" for metric, value in metrics.items())
+    if difference is not None:
+        interval = f"95 % interval {difference.low:+.3g} to {difference.high:+.3g}"
+        yield f"{difference.verdict} by {difference.metric}: {difference.difference:+.3g} beside {serving} ({interval})"

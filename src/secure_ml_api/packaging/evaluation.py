@@ -1,0 +1,228 @@
+"""How good a packaged model is on rows whose answers are known: the usual metrics of its task.
+
+Classification: accuracy, its mean over the classes, precision, recall and F1 (means over the classes), ROC AUC (one
+class against the rest, mean), log loss, Brier score (mean squared error of the probabilities, summed over the classes:
+G. Brier, 1950) and expected calibration error (15 bins: C. Guo et al., "On Calibration of Modern Neural Networks",
+2017). Regression: MAE, RMSE, R², median absolute error. Anomalies: precision, recall, F1, ROC AUC, average precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import PackingError
+from ..models.model import Model
+from ..tensors import Signature, Tensors
+from .table import Array, Table
+
+_BATCH_ROWS = 1000
+_BINS = 15
+_RESAMPLES = 1000
+_SEED = 20240229
+
+# The metric by which two versions are compared, and whether more of it is better.
+MAIN = {"classification": ("accuracy", True), "regression": ("mae", False), "anomaly": ("f1", True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What a model answered to the rows, beside what is true, and its metrics."""
+
+    metrics: dict[str, float]
+    by_class: dict[str, dict[str, float]]
+    truth: Array
+    answers: Tensors
+    signature: Signature
+
+
+def evaluate(model: Model, data: Table, target: str) -> Evaluated:
+    """Run ``model`` on ``data``, in which the column ``target`` has the true answers.
+
+    Raises PackingError when columns are missing, or the answers are none that the model can give.
+    """
+    signature = model.signature
+    missing = [name for name in (*signature.column_names, target) if name not in data.columns]
+    if missing:
+        raise PackingError(
+            f"the data has no column {missing[0]!r}; the model takes {', '.join(signature.column_names)}"
+        )
+    inputs = data.select(signature.column_names).tensors(signature)
+    names = [spec.name for spec in signature.outputs]
+    parts = []
+    for start in range(0, data.rows, _BATCH_ROWS):
+        batch = {name: tensor[start : start + _BATCH_ROWS] for name, tensor in inputs.items()}
+        parts.append(model.session.run(batch, names))
+    answers: Tensors = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    if signature.task == "regression":
+        truth = _numbers(data.columns[target], target)
+        return Evaluated(_regression(truth, answers["value"]), {}, truth, answers, signature)
+    if signature.task == "anomaly":
+        truth = _anomalies(data.columns[target], target)
+        return Evaluated(_anomaly(truth, answers), {}, truth, answers, signature)
+    truth = _classes(data.columns[target], target, signature)
+    metrics, by_class = _classification(truth, answers, signature)
+    return Evaluated(metrics, by_class, truth, answers, signature)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how much the main metric of one evaluation exceeds that of another, with a 95 % interval by the bootstrap."""
+
+    metric: str
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        better = _MORE_IS_BETTER[self.metric]
+        if self.low <= 0 <= self.high:
+            return "not distinguishable"
+        return "better" if (self.difference > 0) is better else "worse"
+
+
+_MORE_IS_BETTER = dict(MAIN.values())
+
+
+def compare(candidate: Evaluated, serving: Evaluated) -> Difference:
+    """``candidate`` beside ``serving`` on the same rows, drawn again and again with replacement.
+
+    Pairs of answers are drawn together, as both answered the same row (B. Efron, R. Tibshirani, 1993, chapter 13).
+    """
+    metric, _ = MAIN[candidate.signature.task]
+    scores = [_main(metric, each, slice(None)) for each in (candidate, serving)]
+    random, rows = np.random.default_rng(_SEED), len(candidate.truth)
+    drawn = []
+    for _ in range(_RESAMPLES):
+        chosen = random.integers(0, rows, rows)
+        drawn.append(_main(metric, candidate, chosen) - _main(metric, serving, chosen))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Difference(metric, scores[0] - scores[1], float(low), float(high))
+
+
+def _main(metric: str, evaluated: Evaluated, rows: Any) -> float:
+    truth = evaluated.truth[rows]
+    if metric == "mae":
+        return float(np.abs(truth - evaluated.answers["value"][rows]).mean())
+    label = evaluated.answers["label"][rows]
+    if metric == "accuracy":
+        return float((truth == label).mean())
+    hits = float(((truth == -1) & (label == -1)).sum())
+    named = float((truth == -1).sum() + (label == -1).sum())
+    return 2 * hits / named if named else 0.0
+
+
+def _classification(
+    truth: Array, answers: Tensors, signature: Signature
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    from sklearn import metrics
+
+    label, values = answers["label"], _class_values(signature)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        truth, label, labels=values, zero_division=0.0
+    )
+    found = {
+        "accuracy": metrics.accuracy_score(truth, label),
+        "balanced_accuracy": float(np.mean([recall[at] for at in range(len(values)) if support[at]])),
+        "precision": float(np.mean(precision)),
+        "recall": float(np.mean(recall)),
+        "f1": float(np.mean(f1)),
+    }
+    by_class = {
+        signature.labels[at]: {"precision": float(precision[at]), "recall": float(recall[at]), "f1": float(f1[at])}
+        for at in range(len(values))
+    }
+    probabilities = answers.get("probabilities")
+    if probabilities is not None:
+        found |= _probabilistic(truth, label, np.asarray(probabilities, dtype=np.float64), values)
+    return {name: float(value) for name, value in found.items()}, by_class
+
+
+def _probabilistic(truth: Array, label: Array, probabilities: Array, values: list[int]) -> dict[str, float]:
+    from sklearn import metrics
+
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # as FP32 they sum to nearly one
+    one_hot = (truth[:, None] == np.array(values)[None, :]).astype(np.float64)
+    found = {
+        "log_loss": metrics.log_loss(truth, probabilities, labels=values),
+        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
+        "calibration_error": _calibration_error(truth == label, probabilities.max(axis=1)),
+    }
+    there = one_hot.any(axis=0)
+    if there.sum() > 1:
+        areas = [metrics.roc_auc_score(one_hot[:, at], probabilities[:, at]) for at in np.flatnonzero(there)]
+        found["roc_auc"] = float(np.mean(areas))
+    return found
+
+
+def _calibration_error(is_right: Array, confidence: Array) -> float:
+    """How far confidence is from accuracy, over bins of equal width, weighed by their rows."""
+    bins = np.minimum((confidence * _BINS).astype(np.intp), _BINS - 1)
+    error = 0.0
+    for each in np.unique(bins):
+        inside = bins == each
+        error += inside.mean() * abs(is_right[inside].mean() - confidence[inside].mean())
+    return float(error)
+
+
+def _regression(truth: Array, value: Array) -> dict[str, float]:
+    from sklearn import metrics
+
+    return {
+        "mae": float(metrics.mean_absolute_error(truth, value)),
+        "rmse": float(metrics.root_mean_squared_error(truth, value)),
+        "r2": float(metrics.r2_score(truth, value)),
+        "median_absolute_error": float(metrics.median_absolute_error(truth, value)),
+    }
+
+
+def _anomaly(truth: Array, answers: Tensors) -> dict[str, float]:
+    from sklearn import metrics
+
+    is_anomaly, said, score = truth == -1, answers["label"] == -1, -answers["score"]
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        is_anomaly, said, average="binary", zero_division=0.0
+    )
+    found = {"precision": float(precision), "recall": float(recall), "f1": float(f1), "flagged": float(said.mean())}
+    if is_anomaly.any() and not is_anomaly.all():
+        found["roc_auc"] = float(metrics.roc_auc_score(is_anomaly, score))
+        found["average_precision"] = float(metrics.average_precision_score(is_anomaly, score))
+    return found
+
+
+def _class_values(signature: Signature) -> list[int]:
+    return [value if isinstance(value, int) else at for at, value in enumerate(signature.classes)]
+
+
+def _classes(column: Array, target: str, signature: Signature) -> Array:
+    """The true classes as the model answers them: by value, or by their words."""
+    known: dict[str, int] = {}
+    for word, value, answered in zip(signature.labels, signature.classes, _class_values(signature), strict=True):
+        known |= {word: answered, str(value): answered}
+    texts = [str(int(each)) if isinstance(each, float) and each.is_integer() else str(each) for each in column.tolist()]
+    unknown = sorted(set(texts) - known.keys())
+    if unknown:
+        raise PackingError(
+            f"{target!r} has {unknown[0]!r}, which is no class of the model: {', '.join(signature.labels)}"
+        )
+    return np.array([known[text] for text in texts], dtype=np.int64)
+
+
+def _anomalies(column: Array, target: str) -> Array:
+    """−1 for anomalies and 1 for the others, as scikit-learn has it; a column of 0 and 1 has 1 for anomalies."""
+    values = _numbers(column, target)
+    there = set(values.tolist())
+    if there <= {-1.0, 1.0}:
+        return values.astype(np.int64)
+    if there <= {0.0, 1.0}:
+        return np.where(values == 1, -1, 1)
+    raise PackingError(f"{target!r} has to be −1 or 1, or 0 or 1 with 1 for anomalies")
+
+
+def _numbers(column: Array, target: str) -> Array:
+    if column.dtype == np.object_ or np.isnan(column).any():
+        raise PackingError(f"{target!r} has to be a number on every row")
+    return column

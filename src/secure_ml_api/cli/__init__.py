@@ -21,6 +21,7 @@ COMMANDS = {
     "audit": ("audit", "Read, verify and export the audit trail."),
     "openapi": ("openapi", "Print the OpenAPI 3.1 document."),
     "doctor": ("doctor", "Check configuration, permissions, ports, storage, clock and models."),
+    "completion": ("completion", "Print what a shell needs to complete commands and options."),
 }
 
 
@@ -51,7 +52,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line: exit 0 on success, 1 with one line on stderr on failure, 2 on bad usage."""
     try:
-        code = cli.main(standalone_mode=False)  # what a command exits with is returned here
+        code = cli.main(
+            prog_name="secure-ml-api", complete_var="_SECURE_ML_API_COMPLETE", standalone_mode=False
+        )  # what a command exits with is returned here
         if isinstance(code, int):
             sys.exit(code)
     except click.exceptions.Exit as stop:

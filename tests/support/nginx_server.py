@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).parents[2] / "deploy" / "nginx" / "nginx.conf"
 class NginxServer:
     """Runs while its ``with`` block does, in ``directory``; speaks TLS with ``signed`` on ``port``."""
 
-    def __init__(self, directory: Path, signed: Signed, upstream_port: int) -> None:
+    def __init__(self, directory: Path, signed: Signed, *upstream_ports: int) -> None:
         self._program = program("nginx", "nginx-light")
         self._directory = directory
         self._log = directory / "nginx.log"
@@ -35,7 +35,10 @@ class NginxServer:
         text = SHIPPED.read_text()
         for shipped, here in (
             ("listen 8443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
-            ("server 127.0.0.1:8000;", f"server 127.0.0.1:{upstream_port};"),
+            (
+                "server 127.0.0.1:8000;",
+                " ".join(f"server 127.0.0.1:{port} fail_timeout=1s;" for port in upstream_ports),
+            ),
             ("access_log /dev/stdout json;", f"access_log {self._log} json;"),
         ):
             assert text.count(shipped) == 1, shipped

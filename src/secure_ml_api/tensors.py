@@ -6,6 +6,7 @@ Datatypes carry the names of the Open Inference Protocol (``FP32``, ``INT64``, `
 from __future__ import annotations
 
 from functools import cached_property
+from math import prod
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -34,6 +35,9 @@ NUMPY_DTYPES: dict[Datatype, np.dtype[Any]] = {
 
 # One array per tensor, keyed by tensor name; the first axis of each is the rows.
 Tensors = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+# More would let a nested list of numbers have more lists than a body may.
+MOST_ROW_AXES = 4
 
 Name = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -92,9 +96,12 @@ class Signature(_Frozen):
     answered as they are, strings as their index. ``labels`` are the words for them, in the same order.
 
     Inputs: when all columns are numbers, which then share one datatype, one tensor ``input`` [rows, columns];
-    otherwise one tensor per column, [rows, 1], named after it. Outputs: ``label`` INT64 [rows] and ``probabilities``
-    [rows, classes] for classes (``probabilities`` only when the model has them), ``value`` [rows] for regression,
-    ``label`` INT64 [rows] (−1 or 1) and ``score`` [rows] for anomalies.
+    otherwise one tensor per column, [rows, 1], named after it. With a ``row_shape`` callers send that one tensor as
+    [rows, *row_shape], an image for example, and runtimes are given it as [rows, columns], row-major.
+
+    Outputs: ``label`` INT64 [rows] and ``probabilities`` [rows, classes] for classes (``probabilities`` only when the
+    model has them), ``value`` [rows] for regression, ``label`` INT64 [rows] (−1 or 1) and ``score`` [rows] for
+    anomalies.
     """
 
     task: Task
@@ -103,6 +110,7 @@ class Signature(_Frozen):
     labels: tuple[str, ...] = ()
     has_probabilities: bool = True
     output_datatype: Literal["FP32", "FP64"] = "FP32"
+    row_shape: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=MOST_ROW_AXES)] = ()
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:
@@ -117,6 +125,8 @@ class Signature(_Frozen):
             raise ValueError("two classes are the same")
         if len(self.labels) != len(self.classes):
             raise ValueError("there is one label for each class")
+        if self.row_shape and not (self.is_matrix and prod(self.row_shape) == len(self.columns)):
+            raise ValueError("a row in its shape has a number for each column")
         return self
 
     @cached_property
@@ -138,9 +148,17 @@ class Signature(_Frozen):
 
     @cached_property
     def inputs(self) -> tuple[TensorSpec, ...]:
+        """As runtimes take them."""
         if self.is_matrix:
             return (TensorSpec(name="input", datatype=self.columns[0].datatype, shape=(-1, len(self.columns))),)
         return tuple(TensorSpec(name=column.name, datatype=column.datatype, shape=(-1, 1)) for column in self.columns)
+
+    @cached_property
+    def sent_inputs(self) -> tuple[TensorSpec, ...]:
+        """As callers send them."""
+        if not self.row_shape:
+            return self.inputs
+        return (self.inputs[0].model_copy(update={"shape": (-1, *self.row_shape)}),)
 
     @cached_property
     def outputs(self) -> tuple[TensorSpec, ...]:

@@ -15,7 +15,7 @@ from secure_ml_api.wire.quick_rows import quick_row, quick_rows
 from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, NUMBERS, row_of, rows_of, soups, spoilt
 from support.judged_bodies import check_rows
 from support.number_readers import by_every_reader
-from support.signatures import ALL, IRIS, ONE
+from support.signatures import ALL, IMAGE, IRIS, ONE
 from support.signatures import GAPS as GAPPED
 
 
@@ -26,10 +26,15 @@ def numbers(datatype: Datatype, width: int = 2, **bounds: Any) -> Signature:
 
 SIGNATURES = (
     *ALL,
+    IMAGE,
     *(numbers(datatype) for datatype in ("FP64", "FP16", "INT8", "UINT8", "INT64", "UINT64", "INT32")),
     numbers("FP32", minimum=0, maximum=100),
     numbers("FP64", minimum=-(2.0**53), maximum=2.0**53),
     numbers("INT64", minimum=-(2.0**53), maximum=2.0**53),
+    numbers("UINT64", minimum=0.5, maximum=2.5),
+    numbers("INT8", minimum=300),
+    numbers("UINT8", maximum=-1),
+    numbers("INT32", minimum=0.25, maximum=0.75),
     numbers("FP32", minimum=1e300),
     numbers("FP64", width=1, maximum=0.1),
 )

@@ -14,7 +14,7 @@ from secure_ml_api.wire.tfserving import _read_quickly
 from support.json_bodies import BAD_NUMBERS, GAPS, GOOD_NUMBERS, row_of, rows_of, soups, spoilt
 from support.judged_bodies import check_infer, check_tensorflow
 from support.number_readers import by_every_reader
-from support.signatures import ALL, IRIS, MIXED
+from support.signatures import ALL, IMAGE, IRIS, MIXED
 
 
 def numbers(datatype: Datatype, width: int = 2, **bounds: Any) -> Signature:
@@ -24,6 +24,7 @@ def numbers(datatype: Datatype, width: int = 2, **bounds: Any) -> Signature:
 
 SIGNATURES = (
     *ALL,
+    IMAGE,
     *(numbers(datatype) for datatype in ("FP64", "FP16", "INT8", "UINT8", "INT64", "UINT64")),
     numbers("FP32", minimum=0.1, maximum=100),
     numbers("FP64", minimum=-(2.0**53), maximum=2.0**53),
@@ -71,11 +72,13 @@ AFTER_THE_INSTANCES = (
 @st.composite
 def tensors(draw: st.DrawFn, name: str, datatype: str, width: int) -> str:
     rows = draw(st.integers(1, 3))
-    kind = draw(st.sampled_from(["flat", "nested", "vector"]))
+    kind = draw(st.sampled_from(["flat", "nested", "vector", "image"]))
     data = draw(rows_of(width, GAPS, most=3)) if kind == "nested" else draw(row_of(rows * width, GAPS))
     if kind == "nested":
         rows = max(1, data.count("[") - 1)
     shape = [rows * width] if kind == "vector" and width == 1 else [rows, width]
+    if kind == "image":
+        shape = draw(st.sampled_from([[rows, 1, width], [rows, width, 1], [rows, 1, 1, width]]))
     fields = [f'"name": "{name}"', f'"shape": {shape}', f'"datatype": "{datatype}"', f'"data"{draw(GAPS)}: {data}']
     fields += draw(st.sampled_from(BESIDE_A_TENSOR))
     return "{" + ", ".join(draw(st.permutations(fields))) + "}"

@@ -15,6 +15,7 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput
 
 from conftest import copied
+from secure_ml_api.client import BadRequest, Client
 from secure_ml_api.examples.networks import NETWORK_EXAMPLES
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.networks.keras_model import KerasNetwork
@@ -24,12 +25,13 @@ from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack_estimator, pack_network
 from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
 from support.packages import store_in
-from support.server import RunningServer
+from support.server import ClientSecret, RunningServer
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("torch")
 
 DIGITS = tuple(NETWORK_EXAMPLES)
+IMAGES = "digits-tensorflow"
 NATIVE = ("torch-itself", "tensorflow-itself")
 
 
@@ -37,6 +39,7 @@ class Served(NamedTuple):
     """A server, who may ask it, and for each model 1000 rows and what the framework answers to them."""
 
     server: RunningServer
+    known: ClientSecret
     token: str
     rows: dict[str, np.ndarray[Any, Any]]
     wanted: dict[str, np.ndarray[Any, Any]]
@@ -56,7 +59,8 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         trained = example.train()
         pack_estimator(trained.estimator, trained.sample, store=store, name=name, options=trained.options)
         given = np.column_stack([trained.sample.columns[each] for each in trained.sample.names])[:1000]
-        rows[name], wanted[name] = given, trained.estimator.predict_proba(given)
+        wanted[name] = trained.estimator.predict_proba(given)
+        rows[name] = given.astype(np.uint8).reshape(-1, 8, 8, 1) if name == IMAGES else given
     drawn = np.random.default_rng(13).normal(size=(1000, FEATURES)).astype(np.float32)
     architectures = offer_architecture(directory)
     sys.path.insert(0, str(architectures))
@@ -81,7 +85,11 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     }
     with RunningServer(home, "--workers", "2", environ=environ) as server:
         client = server.create_client("networks", "predict:*", "models:read", rate="100000/minute")
-        yield Served(server, server.token(client), rows, wanted)
+        yield Served(server, client, server.token(client), rows, wanted)
+
+
+def datatype(name: str) -> str:
+    return "UINT8" if name == IMAGES else "FP32"
 
 
 def _no_graph(features: int) -> Any:
@@ -103,6 +111,22 @@ def test_networks_are_served_as_graphs_unless_there_is_none(served: Served) -> N
         assert store.verify(name, "1").manifest.metrics["accuracy"] > 0.95
 
 
+def test_a_model_of_images_says_that_it_takes_them(served: Served) -> None:
+    reply = served.server.request(
+        "GET", f"/v2/models/{IMAGES}", headers={"Authorization": f"Bearer {served.token}"}
+    ).json()
+    assert reply["inputs"] == [{"name": "input", "datatype": "UINT8", "shape": [-1, 8, 8, 1]}]
+
+
+def test_python_client_sends_images_as_they_are(served: Served) -> None:
+    images = served.rows[IMAGES][:50]
+    with Client(served.server.base_url, served.known.client_id, served.known.client_secret) as client:
+        given = client.predict(IMAGES, images)
+        assert given["label"].tolist() == served.wanted[IMAGES][:50].argmax(axis=1).tolist()
+        with pytest.raises(BadRequest, match="UINT8"):
+            client.predict(IMAGES, images + 0.5)
+
+
 @pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
 def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     body = {"instances": served.rows[name].tolist(), "outputs": ["probabilities"]}
@@ -114,7 +138,7 @@ def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: s
 @pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
 def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     rows = served.rows[name]
-    tensor = {"name": "input", "datatype": "FP32", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+    tensor = {"name": "input", "datatype": datatype(name), "shape": list(rows.shape), "data": rows.ravel().tolist()}
     answer = served.ask(f"/v2/models/{name}/infer", {"inputs": [tensor]})
     outputs = {output["name"]: np.reshape(output["data"], output["shape"]) for output in answer["outputs"]}
     assert outputs["label"].tolist() == served.wanted[name].argmax(axis=1).tolist()
@@ -123,8 +147,8 @@ def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Serv
 
 @pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
 def test_binary_tensors_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
-    rows = served.rows[name].astype(np.float32)
-    tensor = InferInput("input", rows.shape, "FP32")
+    rows = served.rows[name].astype(np.uint8 if name == IMAGES else np.float32)
+    tensor = InferInput("input", rows.shape, datatype(name))
     tensor.set_data_from_numpy(rows)
     client = InferenceServerClient(f"127.0.0.1:{served.server.port}")
     answer = client.infer(name, [tensor], headers={"Authorization": f"Bearer {served.token}"})

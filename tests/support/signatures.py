@@ -42,6 +42,11 @@ TEXT = Signature(
     has_probabilities=False,
 )
 GAPS = Signature(task="regression", columns=(Column(name="may", allow_missing=True), Column(name="must")))
+IMAGE = Signature(
+    task="regression",
+    columns=tuple(Column(name=f"pixel_{place}", datatype="UINT8", maximum=16) for place in ("0_0", "0_1")),
+    row_shape=(1, 2),
+)
 ALL = (IRIS, MIXED, ONE, COUNTS, FLAGS, TEXT, GAPS)
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -57,7 +57,7 @@ def _metadata(model: Model, registry: Registry) -> dict[str, Any]:
         "name": model.name,
         "versions": [other.version for other in registry.models() if other.name == model.name],
         "platform": f"{model.runtime}_{model.runtime}v1",
-        "inputs": [_tensor(spec) for spec in model.signature.inputs],
+        "inputs": [_tensor(spec) for spec in model.signature.sent_inputs],
         "outputs": [_tensor(spec) for spec in model.signature.outputs],
     }
 

@@ -72,7 +72,7 @@ def _status(model: Model) -> dict[str, Any]:
 
 def _metadata(model: Model) -> dict[str, Any]:
     signature = {
-        "inputs": {spec.name: _tensor_info(spec) for spec in model.signature.inputs},
+        "inputs": {spec.name: _tensor_info(spec) for spec in model.signature.sent_inputs},
         "outputs": {spec.name: _tensor_info(spec) for spec in model.signature.outputs},
         "method_name": "tensorflow/serving/predict",
     }

@@ -37,7 +37,8 @@ def command() -> None:
     "--sample",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Rows to prove the package on, kept in it: CSV with the feature names in its first row, or Parquet.",
+    help="Rows to prove the package on, kept in it: CSV with the feature names in its first row, Parquet, or "
+    "images as a .npy array [rows, height, width, channels].",
 )
 @click.option("--target", help="Column of the sample that is the answer and not a feature.")
 @click.option("--trust-pickle", is_flag=True, help="Read a pickle, joblib or .pt2 file too, in a process of its own.")

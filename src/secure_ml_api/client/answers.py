@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .errors import BadRequest
 from .steps import Reply
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -114,6 +115,10 @@ def _column(rows: Array, columns: Mapping[str, Array] | None, name: str, at: int
 
 def _encoded(values: Array, datatype: str) -> bytes:
     if datatype != "BYTES":
-        return np.ascontiguousarray(values, dtype=_DTYPES[datatype]).tobytes()
+        dtype = np.dtype(_DTYPES[datatype])
+        made = np.ascontiguousarray(values.astype(dtype, casting="unsafe"))
+        if dtype.kind in "iu" and values.dtype != dtype and not np.array_equal(made, values):
+            raise BadRequest(f"the model takes {datatype}, and some of the numbers are none")
+        return made.tobytes()
     texts = [str(value).encode() for value in values.ravel()]
     return b"".join(len(text).to_bytes(4, "little") + text for text in texts)

@@ -13,6 +13,8 @@ from ..packaging.table import Array, Table
 from .trained import Trained
 
 _HIDDEN = 64
+_FILTERS = 16
+_IMAGE = (8, 8, 1)
 _EPOCHS = 30
 _SEED = 42
 # A pixel is the ink in a square of 4 × 4: 0 to 16.
@@ -33,14 +35,18 @@ class _Digits(NamedTuple):
     held_out_target: Array
     names: list[str]
 
-    def trained(self, estimator: NetworkEstimator, by: str) -> Trained:
+    @property
+    def all(self) -> Array:
+        """The digits that were held out, and after them the others: float32 [rows, 64]."""
+        return np.vstack([self.held_out, self.features])
+
+    def trained(self, estimator: NetworkEstimator, sample: Table, by: str) -> Trained:
         accuracy = float((estimator.predict(self.held_out) == self.held_out_target).mean())
         options = Options(
             description=f"Handwritten digits of 8 × 8 pixels, by a network of two layers ({by}).",
             metrics={"accuracy": round(accuracy, 4)},
-            bounds=dict.fromkeys(self.names, (0.0, _MOST_INK)),
+            bounds=dict.fromkeys(sample.names, (0.0, _MOST_INK)),
         )
-        sample = Table.of_matrix(np.vstack([self.held_out, self.features]), self.names)
         return Trained(estimator, sample, options)
 
 
@@ -61,10 +67,12 @@ def train_digits_torch() -> Trained:
             loss: Any = torch.nn.functional.cross_entropy(module(features[rows]), target[rows])
             loss.backward()
             optimiser.step()
-    return digits.trained(NetworkEstimator(TorchNetwork(module), digits.features, task="classification"), "PyTorch")
+    estimator = NetworkEstimator(TorchNetwork(module), digits.features, task="classification")
+    return digits.trained(estimator, Table.of_matrix(digits.all, digits.names), "PyTorch")
 
 
 def train_digits_tensorflow() -> Trained:
+    """As images: callers send uint8 [rows, 8, 8, 1], one channel of ink."""
     import keras
 
     from ..packaging.networks.keras_model import KerasNetwork
@@ -73,15 +81,18 @@ def train_digits_tensorflow() -> Trained:
     keras.utils.set_random_seed(_SEED)
     model = keras.Sequential(
         [
-            keras.Input((64,)),
+            keras.Input(_IMAGE),
             keras.layers.Rescaling(1 / _MOST_INK),
-            keras.layers.Dense(_HIDDEN, activation="relu"),
+            keras.layers.Conv2D(_FILTERS, 3, activation="relu"),
+            keras.layers.Flatten(),
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
     model.compile(keras.optimizers.Adam(0.003), "sparse_categorical_crossentropy")
-    model.fit(digits.features, digits.target, batch_size=64, epochs=_EPOCHS, verbose=0)
-    return digits.trained(NetworkEstimator(KerasNetwork(model), digits.features, task="classification"), "Keras")
+    model.fit(digits.features.reshape(-1, *_IMAGE), digits.target, batch_size=64, epochs=_EPOCHS, verbose=0)
+    estimator = NetworkEstimator(KerasNetwork(model), digits.features, task="classification")
+    images = digits.all.astype(np.uint8).reshape(-1, *_IMAGE)
+    return digits.trained(estimator, Table.of_images(images), "Keras")
 
 
 def _digits() -> _Digits:

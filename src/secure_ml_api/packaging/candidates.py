@@ -71,10 +71,10 @@ def _convert(trained: Trained, signature: Signature, target_opset: dict[str, int
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
-    types = {"FP32": FloatTensorType, "FP64": DoubleTensorType, "BYTES": StringTensorType}
+    number = DoubleTensorType if signature.output_datatype == "FP64" else FloatTensorType
     # The converter rewrites names that are no identifiers, so it is given names that are.
     inputs = [
-        (f"c{position}", types[spec.datatype]([None, *spec.shape[1:]]))
+        (f"c{position}", (StringTensorType if spec.datatype == "BYTES" else number)([None, *spec.shape[1:]]))
         for position, spec in enumerate(signature.inputs)
     ]
     model = made_ready(prepared(with_positions(trained.estimator, signature.column_names), signature.output_datatype))

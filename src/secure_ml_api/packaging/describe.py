@@ -87,8 +87,8 @@ def describe(
                 columns.append(Column(name=name, datatype="BYTES", choices=choices, max_length=length))
                 continue
             low, high = options.bounds.get(name, (None, None))
-            allow_missing = name in missing
-            columns.append(Column(name=name, datatype=datatype, minimum=low, maximum=high, allow_missing=allow_missing))
+            given, allowed = sample.datatype or datatype, name in missing and sample.datatype is None
+            columns.append(Column(name=name, datatype=given, minimum=low, maximum=high, allow_missing=allowed))
         return Signature(
             task=trained.task,
             columns=tuple(columns),
@@ -96,6 +96,7 @@ def describe(
             labels=trained.labels(options.labels) if trained.task == "classification" else (),
             has_probabilities=trained.has_probabilities,
             output_datatype=datatype,
+            row_shape=sample.row_shape,
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -7,7 +7,13 @@ from typing import Any
 from ..errors import PackingError
 from ..tensors import Datatype, Signature, TensorSpec
 
-_ELEMENT_TYPES: dict[Datatype, str] = {"FP32": "FLOAT", "FP64": "DOUBLE", "INT64": "INT64", "BYTES": "STRING"}
+_ELEMENT_TYPES: dict[Datatype, str] = {
+    "FP32": "FLOAT",
+    "FP64": "DOUBLE",
+    "INT64": "INT64",
+    "UINT8": "UINT8",
+    "BYTES": "STRING",
+}
 _PREFIX = "model_"
 _ML = "ai.onnx.ml"
 # Some sixteen steps of float32 just below 1.
@@ -28,10 +34,7 @@ def normalise(model: Any, signature: Signature, *, most_probable: bool = False) 
         raise PackingError(f"the converted graph takes {len(graph.input)} tensors, not {len(signature.inputs)}")
     if len(graph.output) < len(signature.outputs):
         raise PackingError(f"the converted graph gives {len(graph.output)} tensors, not {len(signature.outputs)}")
-    nodes = [
-        helper.make_node("Identity", [spec.name], [inner.name])
-        for spec, inner in zip(signature.inputs, graph.input, strict=True)
-    ]
+    nodes = [_begin(spec, inner) for spec, inner in zip(signature.inputs, graph.input, strict=True)]
     nodes.extend(_in_portable_locale(node) for node in graph.node)
     constants = [helper.make_tensor("shape_vector", _onnx_type("INT64"), [1], [-1])]
     opsets = _opsets(model)
@@ -77,6 +80,16 @@ def _read_by(node: Any) -> set[str]:
             for deeper in inner.node:
                 names |= _read_by(deeper)
     return names
+
+
+def _begin(spec: TensorSpec, inner: Any) -> Any:
+    """The node from the signature's input ``spec`` to the converter's input ``inner``."""
+    from onnx import helper
+
+    wanted = inner.type.tensor_type.elem_type
+    if wanted == _onnx_type(spec.datatype):
+        return helper.make_node("Identity", [spec.name], [inner.name])
+    return helper.make_node("Cast", [spec.name], [inner.name], to=wanted)
 
 
 def _finish(spec: TensorSpec, inner: Any, signature: Signature, ml_version: int) -> list[Any]:

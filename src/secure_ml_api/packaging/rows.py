@@ -42,7 +42,7 @@ def generate_rows(
             columns[name] = _numbers(random, values, origin, moved)
             if name in missing:
                 columns[name][random.random(GENERATED_ROWS) < 0.05] = np.nan
-    return Table(columns)
+    return Table(columns, sample.row_shape, sample.datatype)
 
 
 def _numbers(random: np.random.Generator, values: Array, origin: Array, moved: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Samples as users bring them: CSV with a header row, or Parquet."""
+"""Samples as users bring them: CSV with a header row, Parquet, or a NumPy array of images."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .table import Array, Table
 
 SAMPLE_LIMIT_BYTES = 512 * 1024 * 1024
 
+_NPY_MAGIC = b"\x93NUMPY"
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _TRUTH = {"true": 1.0, "false": 0.0}
 
@@ -26,8 +27,11 @@ def read_sample_file(path: Path, *, text: Collection[str] = ()) -> Table:
         if path.stat().st_size > SAMPLE_LIMIT_BYTES:
             raise PackingError(f"{path} is larger than {SAMPLE_LIMIT_BYTES} bytes; a few thousand rows are enough")
         with path.open("rb") as file:
-            is_parquet = file.read(4) == b"PAR1"
-        table = _read_parquet(path, text) if is_parquet else _read_csv(path, text)
+            magic = file.read(len(_NPY_MAGIC))
+        if magic == _NPY_MAGIC:
+            table = _read_npy(path)
+        else:
+            table = _read_parquet(path, text) if magic.startswith(b"PAR1") else _read_csv(path, text)
     except OSError as error:
         raise PackingError(f"the sample {path} cannot be read: {error.strerror}") from None
     if not table.columns or table.rows == 0:
@@ -50,6 +54,14 @@ def _read_csv(path: Path, text: Collection[str]) -> Table:
             raise PackingError(f"the sample {path} has {cells}")
     by_column = zip(*rows, strict=True) if rows else ((),) * len(names)
     return Table({name: _column(list(values), name in text) for name, values in zip(names, by_column, strict=True)})
+
+
+def _read_npy(path: Path) -> Table:
+    try:
+        images = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise PackingError(f"the sample {path} is no readable NumPy array: {error}") from None
+    return Table.of_images(images)
 
 
 def _read_parquet(path: Path, text: Collection[str]) -> Table:

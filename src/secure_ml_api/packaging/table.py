@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tensors import NUMPY_DTYPES, Datatype, Signature, Tensors
+from ..errors import PackingError
+from ..tensors import MOST_ROW_AXES, NUMPY_DTYPES, Datatype, Signature, Tensors
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -18,14 +19,35 @@ _EXACT_BELOW = 2.0**24
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``columns``: name → float64 [rows], NaN where a value is missing, or object [rows] of ``str``."""
+    """``columns``: name → float64 [rows], NaN where a value is missing, or object [rows] of ``str``.
+
+    ``row_shape`` is the shape in which callers send a row, and ``datatype`` that of their numbers where it is neither
+    FP32 nor FP64.
+    """
 
     columns: Mapping[str, Array]
+    row_shape: tuple[int, ...] = ()
+    datatype: Datatype | None = None
 
     @classmethod
     def of_matrix(cls, matrix: Array, names: Sequence[str]) -> Table:
         """A table of numbers from ``matrix`` [rows, columns]."""
         return cls({name: np.asarray(matrix[:, index], dtype=np.float64) for index, name in enumerate(names)})
+
+    @classmethod
+    def of_images(cls, images: Array) -> Table:
+        """A table of ``images``, uint8 or float [rows, height, width, …]; a column is one pixel, or one of its colours.
+
+        Raises PackingError for arrays of other numbers, and of more axes than a row may have.
+        """
+        shape = images.shape[1:]
+        if images.dtype != np.uint8 and images.dtype.kind != "f":
+            raise PackingError(f"images are uint8 or floating-point numbers; these are {images.dtype}")
+        if not 1 <= len(shape) <= MOST_ROW_AXES or not images.size:
+            raise PackingError(f"an array of shape {list(images.shape)} is no rows of 1 to {MOST_ROW_AXES} axes")
+        names = ["pixel_" + "_".join(map(str, place)) for place in np.ndindex(*shape)]
+        flat = cls.of_matrix(images.reshape(len(images), -1), names)
+        return cls(flat.columns, shape, "UINT8" if images.dtype == np.uint8 else None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,10 +62,12 @@ class Table:
 
     def take(self, rows: Array) -> Table:
         """The rows with the given indices, or of a boolean mask."""
-        return Table({name: values[rows] for name, values in self.columns.items()})
+        return self._with({name: values[rows] for name, values in self.columns.items()})
 
     def select(self, names: Sequence[str]) -> Table:
-        return Table({name: self.columns[name] for name in names})
+        """The columns ``names`` in their order; some of them, or another order, have no shape any more."""
+        columns = {name: self.columns[name] for name in names}
+        return self._with(columns) if tuple(names) == self.names else Table(columns)
 
     def rounded(self, datatype: Datatype, toward: float | None = None) -> Table:
         """Numbers as ``datatype`` holds them, back in float64; with ``toward``, moved one step of it that way.
@@ -51,6 +75,8 @@ class Table:
         Whole numbers stay: they are exact in every datatype, and codes would turn into codes that do not exist.
         """
         dtype = NUMPY_DTYPES[datatype]
+        if dtype.kind != "f":
+            toward = None
         columns = {}
         for name, values in self.columns.items():
             if self.is_text(name):
@@ -61,7 +87,10 @@ class Table:
                 whole = (values == np.floor(values)) & (np.abs(values) < _EXACT_BELOW)
                 cast = np.where(whole, cast, np.nextafter(cast, dtype.type(toward)))
             columns[name] = cast.astype(np.float64)
-        return Table(columns)
+        return self._with(columns)
+
+    def _with(self, columns: Mapping[str, Array]) -> Table:
+        return Table(columns, self.row_shape, self.datatype)
 
     def tensors(self, signature: Signature) -> Tensors:
         """The input tensors of ``signature``, whose columns these are."""

@@ -81,7 +81,7 @@ def _read_binary(payload: Payload, signature: Signature, max_rows: int) -> OipQu
     body = payload.body
     length = header_length(payload.inference_header_length, body)
     if length == 0:
-        inputs = fit_tensors({signature.inputs[0].name: raw_input(body, signature)}, signature)
+        inputs = fit_tensors({signature.sent_inputs[0].name: raw_input(body, signature)}, signature)
         names = signature.output_names
         return OipQuestion(signature, inputs, 1, names, frozenset(names))
     request = read_envelope(InferRequest, read_json(body[:length], parts_of(signature, max_rows)))

@@ -59,9 +59,9 @@ class BinaryTail:
 
 def raw_input(body: bytes, signature: Signature) -> Array:
     """``body``, without any JSON, as one row of a model's one input; raises SignatureMismatch or MalformedBody."""
-    if len(signature.inputs) != 1:
+    if len(signature.sent_inputs) != 1:
         raise SignatureMismatch("a body without JSON goes to models of one input")
-    spec = signature.inputs[0]
+    spec = signature.sent_inputs[0]
     shape = [1, *spec.shape[1:]]
     if spec.datatype == "BYTES" and prod(shape) == 1:
         return _texts([body], shape)

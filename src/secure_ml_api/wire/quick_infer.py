@@ -45,11 +45,13 @@ def quick_infer(body: bytes, signature: Signature, max_rows: int) -> tuple[Infer
 
 
 def quick_tensor(tensor: InferTensor, text: bytes) -> Array | None:
-    """``text``, flat or nested, as the vector or matrix that ``tensor`` describes."""
+    """``text``, flat or, for a matrix, nested, as the array that ``tensor`` describes."""
     datatype, shape = tensor.datatype, tensor.shape
-    if datatype in {"BOOL", "FP16", "BYTES"} or not 1 <= len(shape) <= 2 or not prod(shape):
+    if datatype in {"BOOL", "FP16", "BYTES"} or not shape or not prod(shape):
         return None
     numbers = read_numbers(text, datatype, shape[-1])
-    if numbers is None or numbers.size != prod(shape) or numbers.ndim > len(shape) or not fits(numbers, datatype):
+    if numbers is None or numbers.size != prod(shape) or not fits(numbers, datatype):
+        return None
+    if numbers.ndim > 1 and numbers.ndim != len(shape):
         return None
     return numbers.astype(NUMPY_DTYPES[datatype], copy=False).reshape(shape)

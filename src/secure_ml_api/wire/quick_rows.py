@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from operator import le
+from math import ceil, floor
+from operator import gt, le
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import orjson
 
 from ..errors import Refusal
-from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
+from ..tensors import NUMPY_DTYPES, Signature, Tensors
 from .envelopes import RowsRequest, TensorFlowRequest, read_envelope
 from .excerpt import excerpt, mark
 from .json_text import read_json
@@ -112,22 +113,18 @@ def _around(envelope: bytes, form: type[R]) -> R | None:
 
 @lru_cache(maxsize=512)
 def _reach(signature: Signature) -> _Reach | None:
-    """None for models that do not take one matrix of numbers, or whose bounds NumPy would not compare exactly."""
+    """None for models that do not take one matrix of numbers, and where a column takes none at all."""
     datatype = signature.columns[0].datatype
-    if (
-        not signature.is_matrix
-        or datatype == "BOOL"
-        or (datatype[0] != "F" and any(map(_is_bounded, signature.columns)))
-    ):
+    if not signature.is_matrix or datatype == "BOOL":
         return None
     low, high = reach(datatype)
-    lows = tuple(low if column.minimum is None else max(low, column.minimum) for column in signature.columns)
-    highs = tuple(high if column.maximum is None else min(high, column.maximum) for column in signature.columns)
     floating = datatype[0] == "F"
+    up, down = (float, float) if floating else (ceil, floor)  # whole numbers are compared with whole numbers: exactly
+    columns = signature.columns
+    lows = tuple(low if column.minimum is None else max(low, up(column.minimum)) for column in columns)
+    highs = tuple(high if column.maximum is None else min(high, down(column.maximum)) for column in columns)
+    if any(map(gt, lows, highs)):
+        return None
     wide = np.float64 if floating else np.uint64 if datatype == "UINT64" else np.int64
     arrays = np.array(lows, dtype=wide), np.array(highs, dtype=wide)
     return _Reach(NUMPY_DTYPES[datatype], floating, lows, highs, *arrays)
-
-
-def _is_bounded(column: Column) -> bool:
-    return column.minimum is not None or column.maximum is not None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import ceil, floor
 from operator import itemgetter
 from typing import Annotated, Any, Literal
 
@@ -34,13 +35,25 @@ def feature_type(column: Column) -> Any:
         return Literal[column.choices]
     if column.is_text:
         return str if column.max_length is None else Annotated[str, Field(max_length=column.max_length)]
-    limits = Field(ge=column.minimum, le=column.maximum, json_schema_extra=_span(column))
     if column.datatype.startswith(("INT", "UINT")):
         span = np.iinfo(NUMPY_DTYPES[column.datatype])
-        return Annotated[int, Field(ge=int(span.min), le=int(span.max)), limits]
+        # An integer is held against integers: pydantic takes no other bounds for it.
+        least = None if column.minimum is None else ceil(column.minimum)
+        greatest = None if column.maximum is None else floor(column.maximum)
+        return Annotated[int, Field(ge=int(span.min), le=int(span.max)), Field(ge=least, le=greatest)]
+    limits = Field(ge=column.minimum, le=column.maximum, json_schema_extra=_span(column))
     if column.datatype == "BOOL":
         return bool
     return Annotated[float, limits] | None if column.allow_missing else Annotated[float, limits]
+
+
+def _nested_type(signature: Signature, types: Sequence[Any]) -> Any:
+    """The pydantic type of one row nested in its shape, for its schema; bounds of one column alone are left out."""
+    is_even = len(set(map(repr, types))) == 1
+    kind = types[0] if is_even else feature_type(Column(name="element", datatype=signature.columns[0].datatype))
+    for size in reversed(signature.row_shape):
+        kind = Annotated[list[kind], Field(min_length=size, max_length=size)]  # type: ignore[valid-type]
+    return kind
 
 
 def _span(column: Column) -> dict[str, Any]:
@@ -66,11 +79,11 @@ class RowReader:
             row: Any = Annotated[list[types[0]], Field(min_length=size, max_length=size)]  # type: ignore[valid-type]
         else:
             row = Annotated[tuple[tuple(types)], Strict(False)]  # type: ignore[misc]
+        self._lists: TypeAdapter[list[Sequence[Any]]] = TypeAdapter(list[row], config=_STRICT)
         record = TypedDict("Record", dict(zip(signature.column_names, types, strict=True)))  # type: ignore[misc]
         record.__pydantic_config__ = _STRICT  # type: ignore[attr-defined]
-        self.list_row: Any = row
+        self.list_row: Any = row | _nested_type(signature, types) if signature.row_shape else row
         self.named_row: Any = record
-        self._lists: TypeAdapter[list[Sequence[Any]]] = TypeAdapter(list[row], config=_STRICT)
         self._records: TypeAdapter[Any] = TypeAdapter(list[record])
 
     def read(self, rows: list[Any]) -> Tensors:
@@ -80,9 +93,9 @@ class RowReader:
         kind: type = dict if isinstance(rows[0], dict) else list
         values: list[Sequence[Any]] = []
         misfits: list[Misfit] = []
-        size = max(1, _BLOCK_CELLS // len(self.signature.columns))
+        size, shape = max(1, _BLOCK_CELLS // len(self.signature.columns)), self.signature.row_shape
         for start in range(0, len(rows), size):
-            block = rows[start : start + size]
+            block = [self._flat(row) for row in rows[start : start + size]] if shape else rows[start : start + size]
             strangers = self._strangers(block, kind)
             misfits.extend(Misfit(detail, row=start + index) for index, detail in strangers.items())
             known = [index for index in range(len(block)) if index not in strangers] if strangers else range(len(block))
@@ -98,11 +111,23 @@ class RowReader:
             raise SignatureMismatch("some rows do not fit the model", misfits)
         return self._tensors(values)
 
+    def _flat(self, row: Any) -> Any:
+        """A nested ``row`` as the list that it would be; what is not nested in the model's shape is left as it is."""
+        if not (isinstance(row, list) and row and isinstance(row[0], list)):
+            return row
+        level: list[Any] = [row]
+        for size in self.signature.row_shape:
+            if not all(isinstance(part, list) and len(part) == size for part in level):
+                return row
+            level = [element for part in level for element in part]
+        return level
+
     def _strangers(self, block: list[Any], kind: type) -> dict[int, str]:
         """Rows of another kind or size than the model's: pydantic would write an error for each of their cells."""
         size = len(self.signature.columns)
         if kind is list:
-            expected = f"expected a list of {size} features"
+            shape = self.signature.row_shape
+            expected = f"expected a list of {size} features" + (f", or one nested as {list(shape)}" if shape else "")
             wrong = [i for i, row in enumerate(block) if not isinstance(row, list) or len(row) != size]
         else:
             expected = f"expected an object with exactly these features: {shortened(self.signature.column_names)}"

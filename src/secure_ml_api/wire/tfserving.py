@@ -59,7 +59,8 @@ def read_tensorflow(body: bytes, signature: Signature, max_rows: int) -> TensorF
     if request.instances is not None:
         check_row_count(len(request.instances), max_rows)
     named = _by_name(request, signature)
-    given = {spec.name: _tensor(spec, named[spec.name], signature) for spec in signature.inputs if spec.name in named}
+    specs = [spec for spec in signature.sent_inputs if spec.name in named]
+    given = {spec.name: _tensor(spec, named[spec.name], signature) for spec in specs}
     return _question(request, given, signature, max_rows)
 
 
@@ -121,8 +122,10 @@ def _by_name(request: TensorFlowRequest, signature: Signature) -> Mapping[str, l
 def _tensor(spec: TensorSpec, values: list[Any], signature: Signature) -> Array:
     if spec.datatype == "BYTES":
         values = [[_text(cell) for cell in value] if isinstance(value, list) else _text(value) for value in values]
-    nested = bool(values) and isinstance(values[0], list)
-    shape = [len(values), len(values[0])] if nested else [len(values)]
+    shape, level = [len(values)], values
+    while level and isinstance(level[0], list) and len(shape) < len(spec.shape):
+        level = level[0]
+        shape.append(len(level))
     nullable = any(column.allow_missing for column in signature.columns)
     return read_tensor(spec.name, spec.datatype, shape, values, nullable)
 

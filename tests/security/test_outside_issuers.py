@@ -14,11 +14,14 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from secure_ml_api.auth import key_material, outside
 from secure_ml_api.auth.outside import OutsideIssuers, read_key_set
 from secure_ml_api.errors import SettingsError, TokenRefused
-from secure_ml_api.settings import OutsideIssuer
+from secure_ml_api.settings import OutsideIssuer, TelemetrySettings
+from secure_ml_api.telemetry.tracing import Tracing
 from support.doormen import Lodge, open_lodge
 from support.forging import signed
 
@@ -291,7 +294,11 @@ def test_an_issuer_named_twice_is_refused() -> None:
 class Provider(BaseHTTPRequestHandler):
     """Answers by the path that is asked for."""
 
+    traceparent: str | None = None
+    """Of the last request."""
+
     def do_GET(self) -> None:
+        Provider.traceparent = self.headers["traceparent"]
         if self.path == "/redirect":
             self.send_response(302)
             self.send_header("Location", "file:///etc/passwd")
@@ -331,6 +338,20 @@ def test_keys_are_read_over_https(provider: str) -> None:
     )
     issuers.refresh(issuers.issuers[ISSUER])
     assert issuers.verifying_key(ISSUER, KID) is not None
+
+
+def test_a_provider_is_told_the_trace_in_which_its_keys_are_read(provider: str) -> None:
+    memory = InMemorySpanExporter()
+    tracing = Tracing(TelemetrySettings(tracing=True), lambda _: SimpleSpanProcessor(memory))
+    tracing.start_worker()
+    issuer = OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/keys", algorithms=("ES256",))
+    OutsideIssuers([issuer]).refresh(issuer)
+    assert Provider.traceparent is None
+    OutsideIssuers([issuer], tracing.outgoing).refresh(issuer)
+    (span,) = memory.get_finished_spans()
+    assert span.name == "read keys"
+    assert Provider.traceparent is not None
+    assert Provider.traceparent.startswith(f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-0")
 
 
 @pytest.mark.parametrize("path", ["redirect", "missing", "long"])

@@ -28,7 +28,7 @@ def install_tracing(app: Flask, tracing: Tracing) -> None:
 
     @app.after_request
     def tell_route(response: Response) -> Response:
-        span = tracing.recording()
+        span = tracing.recorded()
         if span is not None and request.url_rule is not None:
             _tell_route(span, request.method, route_template(request.url_rule.rule))
         return response
@@ -56,9 +56,20 @@ class TracedDoor:
                     _tell_request(span, environ)
                 if AFTERWARDS in environ:  # what is logged then is about this request still
                     environ[AFTERWARDS] = partial(_in_this_context, environ[AFTERWARDS])
-                return self.behind(environ, partial(_answered, span, self._tracing, start_response))
+                return self.behind(environ, self._told(start_response, span, told))
             finally:
                 current_trace_id.reset(token)
+
+    def _told(self, start_response: StartResponse, span: Span, told: str | None) -> StartResponse:
+        """``start_response``, with the trace in the answer and the answer in the trace."""
+
+        def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
+            if span.is_recording():
+                request_id = next((value for name, value in headers if name == "X-Request-Id"), "")
+                self._tracing.answered(span, int(status[:3]), request_id)
+            return start_response(status, headers if told is None else [*headers, ("traceresponse", told)], *more)
+
+        return start
 
 
 def _tell_request(span: Span, environ: Environ) -> None:
@@ -74,21 +85,6 @@ def _tell_request(span: Span, environ: Environ) -> None:
 def _tell_route(span: Span, method: str, route: str) -> None:
     span.update_name(f"{method} {route}")
     span.set_attribute("http.route", route)
-
-
-def _answered(
-    span: Span,
-    tracing: Tracing,
-    start_response: StartResponse,
-    status: str,
-    headers: list[tuple[str, str]],
-    *more: Any,
-) -> Any:
-    if span.is_recording():
-        request_id = next((value for name, value in headers if name == "X-Request-Id"), "")
-        tracing.answered(span, int(status[:3]), request_id)
-    told = tracing.header_of(span)
-    return start_response(status, headers if told is None else [*headers, ("traceresponse", told)], *more)
 
 
 def _in_this_context(afterwards: Any, seen: Any) -> None:

@@ -54,7 +54,7 @@ def _traced(step: Callable[[V, Services], None], tracing: Tracing) -> Callable[[
 
     @wraps(step)
     def in_span(visit: V, services: Services) -> None:
-        request = tracing.recording()
+        request = tracing.recorded()
         if request is None:
             step(visit, services)
             return
@@ -97,11 +97,10 @@ class TracedRunner(Runner):
         """The recorded spans of those whose callers wait."""
 
     def run(self, job: Job, metrics: ModelMetrics) -> Tensors:
-        span = self._tracing.recording()
-        if span is None:
+        if self._tracing.recorded() is None:
             return super().run(job, metrics)
         began_ns, began_at = time.time_ns(), time.perf_counter()
-        self._callers[job] = span
+        self._callers[job] = self._tracing.current()
         try:
             return super().run(job, metrics)
         finally:
@@ -111,7 +110,7 @@ class TracedRunner(Runner):
                 self._tracing.passed("wait", began_ns, began_ns + int((waited_until - began_at) * 1e9))
 
     def _alone(self, job: Job, metrics: ModelMetrics) -> None:
-        if self._tracing.recording() is None:
+        if self._tracing.recorded() is None:
             super()._alone(job, metrics)
             return
         with self._tracing.span("infer") as span:

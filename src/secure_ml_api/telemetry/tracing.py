@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from threading import Thread
 from uuid import uuid4
 
@@ -46,6 +47,8 @@ Attributes = Mapping[str, str | int | float | bool]
 # The master waits three seconds for a worker that stops: what the collector does not take by then is lost.
 _FLUSH_SECONDS = 1.5
 _LONGEST_ATTRIBUTE = 256
+
+_recorded: ContextVar[Span | None] = ContextVar("recorded", default=None)
 
 
 class Tracing:
@@ -90,10 +93,14 @@ class Tracing:
         flush.join(_FLUSH_SECONDS)
 
     @staticmethod
-    def recording() -> Span | None:
-        """The current span, if it is recorded."""
-        span = get_current_span()
-        return span if span.is_recording() else None
+    def recorded() -> Span | None:
+        """The span of the request that the current thread answers, if it is recorded; asked at every step."""
+        return _recorded.get()
+
+    @staticmethod
+    def current() -> Span:
+        """The innermost span that has begun and not ended here."""
+        return get_current_span()
 
     @contextmanager
     def request(self, traceparent: str | None, tracestate: str | None, began_seconds_ago: float) -> Iterator[Span]:
@@ -107,8 +114,12 @@ class Tracing:
             links=[Link(caller)] if caller is not None and not goes_on else None,
             start_time=time.time_ns() - int(began_seconds_ago * 1e9),
         )
-        with _current(span):
-            yield span
+        token = _recorded.set(span if span.is_recording() else None)
+        try:
+            with _current(span):
+                yield span
+        finally:
+            _recorded.reset(token)
 
     @contextmanager
     def span(

@@ -341,7 +341,7 @@ def test_keys_are_read_over_https(provider: str) -> None:
 
 def test_a_provider_is_told_the_trace_in_which_its_keys_are_read(provider: str) -> None:
     memory = InMemorySpanExporter()
-    tracing = Tracing(TelemetrySettings(tracing=True), lambda _: SimpleSpanProcessor(memory))
+    tracing = Tracing(TelemetrySettings(tracing=True, trace_sample_ratio=1.0), lambda _: SimpleSpanProcessor(memory))
     tracing.start_worker()
     issuer = OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/keys", algorithms=("ES256",))
     OutsideIssuers([issuer]).refresh(issuer)

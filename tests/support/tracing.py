@@ -16,7 +16,7 @@ class TracedApplication(Application):
     """``with TracedApplication(home) as application: …; application.spans()``."""
 
     def __init__(self, home: Path, *, telemetry: dict[str, Any] | None = None, **sections: dict[str, Any]) -> None:
-        super().__init__(home, telemetry={"tracing": True, **(telemetry or {})}, **sections)
+        super().__init__(home, telemetry={"tracing": True, "trace_sample_ratio": 1.0, **(telemetry or {})}, **sections)
         self.memory = InMemorySpanExporter()
         assert self.house.tracing is not None
         self.house.tracing.processor = lambda _: SimpleSpanProcessor(self.memory)

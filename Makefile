@@ -57,11 +57,11 @@ fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see
 	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)
 
 lock:            ## Resolve the locks anew (needs uv)
-	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres loadtest test fuzz; do \
+	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres otel loadtest test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
 
-SBOM_LOCKS := serve train xgboost lightgbm tensorflow arrow redis granian postgres
+SBOM_LOCKS := serve train xgboost lightgbm tensorflow arrow redis granian postgres otel
 SBOM_DIR := reports/sbom
 sbom: $(VENV)/.ready-test            ## Write a software bill of materials (CycloneDX) for each lock, into reports/sbom
 	@mkdir -p $(SBOM_DIR)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,29 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     configure_logging(settings.telemetry)
     with Application(home, tokens={"lifetime_seconds": int(_DAY_SECONDS)}) as application:
         yield Bench(application, home)
+
+
+@pytest.fixture
+def traced(bench: Bench, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Another, that records so many of its requests as the parameter says, None for no tracing; spans are nobody's."""
+    from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class Nobody(SpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            encode_spans(spans).SerializeToString()
+            return SpanExportResult.SUCCESS
+
+    home = Path(shutil.copytree(bench.home, tmp_path / "home", ignore=shutil.ignore_patterns("run")))
+    telemetry = {"tracing": request.param is not None, "trace_sample_ratio": request.param or 0.0}
+    application = Application(home, telemetry=telemetry, tokens={"lifetime_seconds": int(_DAY_SECONDS)})
+    if application.house.tracing is not None:
+        application.house.tracing.processor = lambda _: BatchSpanProcessor(Nobody())
+    configure_logging(application.settings.telemetry)
+    with application:
+        yield Bench(application, home)
+    configure_logging(bench.application.settings.telemetry)
 
 
 def _pack(store: Store) -> None:

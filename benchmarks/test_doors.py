@@ -29,6 +29,14 @@ def test_flask(bench: Bench, benchmark: Any, kind: str) -> None:
     assert benchmark(bench.asker(behind, kind)) == 200
 
 
+@pytest.mark.parametrize("traced", [None, 0.0, 0.01, 1.0], indirect=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_traced(traced: Bench, benchmark: Any, kind: str) -> None:
+    """The fast lane; the parameter is the part of the requests that is recorded, None for an untraced one."""
+    benchmark.group = f"a request, {kind}"
+    assert benchmark(traced.asker(traced.application.app.wsgi_app, kind)) == 200
+
+
 @pytest.mark.parametrize("misfits", [0, 100])
 def test_problem(benchmark: Any, misfits: int) -> None:
     refusal = SignatureMismatch(

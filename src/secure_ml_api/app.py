@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Thread
+from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.routing import BaseConverter
@@ -24,13 +25,14 @@ from .api.oip import oip_routes
 from .api.repository import repository_routes
 from .api.rows import rows_routes
 from .api.tensorflow import tensorflow_routes
+from .api.traced_door import install_tracing
 from .auth.assembly import Doormen, Stores, open_stores, post_doormen
 from .auth.audit_key import read_audit_key
 from .database.migrate import require_migrated
 from .inference.admission import Admission
 from .inference.reception import Reception, Target
-from .inference.runner import Runner
 from .inference.services import Services
+from .inference.traced import way
 from .models.caretaker import Caretaker
 from .models.changes import Changes
 from .models.installed import installed
@@ -41,6 +43,11 @@ from .quota.opening import open_limiter
 from .runtimes.protocol import Runtime
 from .settings import Settings
 from .telemetry.metrics import Metrics
+from .telemetry.opening import open_tracing
+from .telemetry.trace_context import untraced
+
+if TYPE_CHECKING:
+    from .telemetry.tracing import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +70,7 @@ class House:
     doormen: Doormen
     services: Services
     caretaker: Caretaker
+    tracing: Tracing | None = None
     lane: FastLane | None = None
     warm: bool = False
     draining: bool = False
@@ -124,6 +132,8 @@ class House:
         self.caretaker.stop()
         self.services.runner.watchdog.stop()
         self.stores.trail.close()
+        if self.tracing is not None:
+            self.tracing.stop_worker()
 
 
 def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
@@ -145,12 +155,13 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     app.url_map.merge_slashes = False
 
     stores = open_stores(settings)
-    doormen = post_doormen(app, settings, stores)
-    services = _services(settings, stores, doormen, runtimes)
+    tracing = open_tracing(settings.telemetry)
+    doormen = post_doormen(app, settings, stores, untraced if tracing is None else tracing.outgoing)
+    services = _services(settings, stores, doormen, runtimes, tracing)
     changes = Changes(settings.run_directory)
     caretaker = Caretaker(Store.of(settings), services.registry, changes, settings.models.watch_seconds)
     services.registry.load()
-    house = House(settings, stores, doormen, services, caretaker)
+    house = House(settings, stores, doormen, services, caretaker, tracing)
     app.extensions[EXTENSION] = house
     _add_routes(app, house)
     return app
@@ -160,6 +171,8 @@ def start_worker(app: Flask, slot: int) -> None:
     """In each worker, after the fork: take the slot, load what had to wait, warm up, start housekeeping."""
     house = house_of(app)
     services = house.services
+    if house.tracing is not None:
+        house.tracing.start_worker()
     services.limiter.set_slot(slot)
     services.limiter.drop_slot(slot)
     services.registry.start_worker()
@@ -219,7 +232,9 @@ def house_of(app: Flask) -> House:
     return house
 
 
-def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Sequence[Runtime]) -> Services:
+def _services(
+    settings: Settings, stores: Stores, doormen: Doormen, runtimes: Sequence[Runtime], tracing: Tracing | None
+) -> Services:
     inference = settings.inference
     registry = Registry(
         Store.of(settings),
@@ -227,7 +242,8 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Se
         runtimes=runtimes or installed(inference.runtimes, inference.architectures),
     )
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
-    runner = Runner(Admission(runs, inference.max_waiting), settings.batching, inference)
+    steps, guard, new_runner = way(tracing)
+    runner = new_runner(Admission(runs, inference.max_waiting), settings.batching, inference)
     return Services(
         authenticator=doormen.authenticator,
         limiter=open_limiter(settings.state, settings.quotas, settings.run_directory),
@@ -238,6 +254,8 @@ def _services(settings: Settings, stores: Stores, doormen: Doormen, runtimes: Se
         quotas=settings.quotas,
         max_rows=inference.max_rows,
         body_limit_bytes=settings.server.body_limit_bytes,
+        steps=steps,
+        guard=guard,
         reception=Reception(runner, _target),
     )
 
@@ -269,3 +287,5 @@ def _add_routes(app: Flask, house: House) -> None:
     if settings.fast_lane.enabled:
         house.lane = FastLane(app.wsgi_app, services, addresses, deadline_seconds)
         app.wsgi_app = house.lane  # type: ignore[method-assign]
+    if house.tracing is not None:
+        install_tracing(app, house.tracing)

@@ -231,6 +231,26 @@ class TelemetrySettings(_Section):
     """Lowest level that is logged."""
     access_log: bool = True
     """One line per answered request."""
+    tracing: bool = False
+    """Whether requests are traced with OpenTelemetry; needs the extra ``otel``. What is off costs nothing."""
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+[^\s@?#]*$")] = "http://127.0.0.1:4318"
+    """Base URL of the collector: spans go to ``v1/traces`` under it, in OTLP over HTTP. A credential for it goes into
+    the environment, as ``OTEL_EXPORTER_OTLP_HEADERS``."""
+    trace_sample_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """The part of the traces begun here that is recorded: one that is costs more than a small prediction. Where a
+    caller's trace goes on, the caller decides."""
+    trace_callers: Literal["continue", "link"] = "continue"
+    """What a caller's ``traceparent`` does: the caller's trace goes on here (``continue``), or one of our own begins,
+    recorded by our own ratio, with a link to the caller's (``link``: for callers who are not trusted)."""
+    service_name: Annotated[str, Field(min_length=1)] = "secure-ml-api"
+    """``service.name`` of the spans."""
+    resource_attributes: tuple[Annotated[str, Field(pattern=r"^[^\s=,]+=[^,]+$")], ...] = ()
+    """More attributes of the service, as ``key=value``: ``deployment.environment.name=production``."""
+
+    @field_validator("resource_attributes", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return _listed(value)
 
 
 class FastLaneSettings(_Section):

@@ -11,14 +11,17 @@ from http.client import BadStatusLine
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from secure_ml_api.auth import key_material, outside
 from secure_ml_api.auth.outside import OutsideIssuers, read_key_set
 from secure_ml_api.errors import SettingsError, TokenRefused
-from secure_ml_api.settings import OutsideIssuer
+from secure_ml_api.settings import OutsideIssuer, TelemetrySettings
+from secure_ml_api.telemetry.tracing import Tracing
 from support.doormen import Lodge, open_lodge
 from support.forging import signed
 
@@ -291,7 +294,10 @@ def test_an_issuer_named_twice_is_refused() -> None:
 class Provider(BaseHTTPRequestHandler):
     """Answers by the path that is asked for."""
 
+    traceparents: ClassVar[list[str | None]] = []
+
     def do_GET(self) -> None:
+        Provider.traceparents.append(self.headers["traceparent"])
         if self.path == "/redirect":
             self.send_response(302)
             self.send_header("Location", "file:///etc/passwd")
@@ -331,6 +337,20 @@ def test_keys_are_read_over_https(provider: str) -> None:
     )
     issuers.refresh(issuers.issuers[ISSUER])
     assert issuers.verifying_key(ISSUER, KID) is not None
+
+
+def test_a_provider_is_told_the_trace_in_which_its_keys_are_read(provider: str) -> None:
+    memory = InMemorySpanExporter()
+    tracing = Tracing(TelemetrySettings(tracing=True, trace_sample_ratio=1.0), lambda _: SimpleSpanProcessor(memory))
+    tracing.start_worker()
+    issuer = OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/keys", algorithms=("ES256",))
+    OutsideIssuers([issuer]).refresh(issuer)
+    OutsideIssuers([issuer], tracing.outgoing).refresh(issuer)
+    (span,) = memory.get_finished_spans()
+    assert span.name == "read keys"
+    untold, told = Provider.traceparents[-2:]
+    assert untold is None
+    assert str(told).startswith(f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-0")
 
 
 @pytest.mark.parametrize("path", ["redirect", "missing", "long"])

@@ -15,6 +15,7 @@ from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.runner import Runner
 from secure_ml_api.inference.services import Services
+from secure_ml_api.inference.spine import GUARD, STEPS
 from secure_ml_api.models.pace import Pace
 from secure_ml_api.quota.limiter import Charge, Standing
 from secure_ml_api.settings import BatchingSettings, QuotasSettings
@@ -197,6 +198,8 @@ class Rooms:
             quotas=QuotasSettings(),
             max_rows=100,
             body_limit_bytes=10_000,
+            steps=STEPS,
+            guard=GUARD,
         )
 
     def call(self, body: bytes = ROW, *, model_name: str = "iris", seconds: float = 60.0, **changes: Any) -> Call:

@@ -166,7 +166,7 @@ def test_settings_in_seconds_and_bytes_say_so_in_their_names() -> None:
         model: Any = Settings.model_fields[section].annotation
         for name, field in model.model_fields.items():
             if field.annotation is float:
-                assert name.endswith("_seconds"), f"{section}.{name} has no unit"
+                assert name.endswith(("_seconds", "_ratio")), f"{section}.{name} has no unit"
 
 
 def test_the_file_is_what_a_default_is_read_from(tmp_path: Path) -> None:

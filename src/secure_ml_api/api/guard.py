@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask, g, request
 
-from ..inference.spine import GUARD, require
+from ..inference.spine import require
 from ..quota.addresses import address_subject
 from ..quota.limiter import Charge
 from .door import Door
@@ -61,7 +61,7 @@ def install_guard(app: Flask, door: Door) -> None:
         if endpoint is None or endpoint in PUBLIC or endpoint in SPINE:
             return
         visit = door.visit()
-        for step in GUARD:
+        for step in door.services.guard:
             step(visit, door.services)
         name = (request.view_args or {}).get("name", "")
         require(visit, door.services, *(scope.format(name=name) for scope in SCOPES[endpoint]))

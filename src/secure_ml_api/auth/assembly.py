@@ -11,6 +11,7 @@ from ..audit.trail import AuditTrail
 from ..database.engine import Database
 from ..settings import Settings
 from ..state.shared import STANDING_FILE, shared_state
+from ..telemetry.trace_context import Outgoing, untraced
 from .audit_key import read_audit_key
 from .clients import Clients
 from .keys import KeyRing
@@ -80,7 +81,7 @@ def open_ring(settings: Settings) -> KeyRing:
     return KeyRing(settings.keys_directory, tokens.algorithm, tokens.lifetime_seconds + tokens.leeway_seconds)
 
 
-def post_doormen(app: Any, settings: Settings, stores: Stores) -> Doormen:
+def post_doormen(app: Any, settings: Settings, stores: Stores, outgoing: Outgoing = untraced) -> Doormen:
     """Bind Flask-JWT-Extended to ``app`` (a ``flask.Flask``) and put authentication together around it.
 
     Raises SettingsError for outside issuers that cannot be.
@@ -92,7 +93,7 @@ def post_doormen(app: Any, settings: Settings, stores: Stores) -> Doormen:
     from .trust import Trust
 
     tokens = settings.tokens
-    outside = OutsideIssuers(tokens.outside_issuers)
+    outside = OutsideIssuers(tokens.outside_issuers, outgoing)
     trust = Trust(tokens, stores.ring, outside)
     adapter = Adapter(
         app, trust, issued=trust.issued, lifetime_seconds=tokens.lifetime_seconds, trusted=trust.all_expected

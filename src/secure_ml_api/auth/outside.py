@@ -17,6 +17,7 @@ from jwt import PyJWK, PyJWTError
 
 from ..errors import SettingsError
 from ..settings import OutsideIssuer
+from ..telemetry.trace_context import Outgoing, untraced
 from .key_material import verifying_jwk
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ class OutsideIssuers:
     for a location that is neither a path nor an https URL, and for an issuer named twice.
     """
 
-    def __init__(self, issuers: Sequence[OutsideIssuer]) -> None:
+    def __init__(self, issuers: Sequence[OutsideIssuer], outgoing: Outgoing = untraced) -> None:
+        self._outgoing = outgoing
         self.issuers = {issuer.issuer: issuer for issuer in issuers}
         if len(self.issuers) != len(issuers):
             raise SettingsError("tokens.outside_issuers: an issuer is named twice")
@@ -73,7 +75,7 @@ class OutsideIssuers:
 
     def refresh(self, issuer: OutsideIssuer) -> None:
         """Read the keys of one issuer now. Raises OSError or ValueError, and keeps the keys it had."""
-        self._keys[issuer.issuer] = read_key_set(_read_document(issuer.jwks), issuer.algorithms)
+        self._keys[issuer.issuer] = read_key_set(_read_document(issuer.jwks, self._outgoing), issuer.algorithms)
 
     def _keep_reading(self, issuer: OutsideIssuer, stopped: Event) -> None:
         while not stopped.is_set():
@@ -134,18 +136,19 @@ def _algorithm(jwk: Mapping[str, Any], accepted: Sequence[str]) -> str | None:
     return None
 
 
-def _read_document(location: str) -> bytes:
+def _read_document(location: str, outgoing: Outgoing) -> bytes:
     if location.startswith("https://"):
-        return _fetch(location)
+        with outgoing("read keys") as headers:
+            return _fetch(location, headers)
     with Path(location).open("rb") as file:
         return _bounded(file.read(DOCUMENT_LIMIT_BYTES + 1))
 
 
-def _fetch(url: str) -> bytes:
+def _fetch(url: str, headers: Mapping[str, str]) -> bytes:
     # An opener with the https handler alone: no redirects, no proxies from the environment, no other scheme.
     opener = OpenerDirector()
     opener.add_handler(HTTPSHandler())
-    request = Request(url, headers={"Accept": "application/jwk-set+json, application/json"})  # noqa: S310  # https, see above
+    request = Request(url, headers={"Accept": "application/jwk-set+json, application/json", **headers})  # noqa: S310  # https, see above
     answer = opener.open(request, timeout=_TIMEOUT_SECONDS)
     if answer is None:
         raise URLError("not an https URL")

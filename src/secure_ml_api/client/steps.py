@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ class Session:
             if remaining <= 0:
                 raise DeadlineExceeded("the call took longer than its time-out")
             # The server stops working on what nobody waits for any more.
-            timed = {**headers, "Request-Timeout": f"{remaining:.3f}"}
+            timed = {**headers, **_traced(), "Request-Timeout": f"{remaining:.3f}"}
             reply = yield Request(method, path, timed, body, remaining)
             if reply is None:
                 raise TypeError("a request is answered, be it by a reply without a status")
@@ -125,6 +126,16 @@ class Session:
             if pause is None:
                 return _answered(reply)
             yield Pause(pause)
+
+
+def _traced() -> dict[str, str]:
+    """``traceparent`` of the caller's current span, where the program traces with OpenTelemetry: none is imported."""
+    opentelemetry = sys.modules.get("opentelemetry.trace")
+    if opentelemetry is None:
+        return {}
+    span = opentelemetry.get_current_span().get_span_context()
+    told = f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags & 0x03:02x}"
+    return {"traceparent": told} if span.is_valid else {}
 
 
 def _answered(reply: Reply) -> Reply:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ..audit.trail import AuditTrail
 from ..auth.authenticator import Authenticator
@@ -10,10 +12,14 @@ from ..models.registry import Registry
 from ..quota.limiter import Limiter
 from ..settings import QuotasSettings
 from ..telemetry.metrics import Metrics
+from .call import Call, Visit
 from .canary_watch import CanaryWatch
 from .reception import Reception
 from .runner import Runner
 from .shadows import Shadows
+
+Steps: TypeAlias = "tuple[Callable[[Call, Services], None], ...]"
+Guard: TypeAlias = "tuple[Callable[[Visit, Services], None], ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,10 @@ class Services:
     quotas: QuotasSettings
     max_rows: int
     body_limit_bytes: int
+    steps: Steps
+    """Those of the spine, in their order."""
+    guard: Guard
+    """Those of every other route that is not public."""
     reception: Reception = field(default_factory=Reception)
     shadows: Shadows = field(init=False)
     canaries: CanaryWatch = field(init=False)

@@ -6,7 +6,6 @@ address that only guesses, no model is looked up for a caller without the scope,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter
 
 from ..auth.policy import is_scope, predict_scopes, require_scope
@@ -18,7 +17,7 @@ from ..wire.question import Answer, Payload
 from .call import Call, Visit
 from .job import Job
 from .outcomes import failure, outcomes
-from .services import Services
+from .services import Guard, Services, Steps
 
 
 def authenticate(visit: Visit, services: Services) -> None:
@@ -147,8 +146,8 @@ def encode(call: Call, _: Services) -> None:
     call.answer = compressed(answer, call.accept_encoding)
 
 
-GUARD: tuple[Callable[[Visit, Services], None], ...] = (authenticate, limit)
-STEPS: tuple[Callable[[Call, Services], None], ...] = (
+GUARD: Guard = (authenticate, limit)
+STEPS: Steps = (
     authenticate,
     limit_early,
     authorize,
@@ -168,7 +167,7 @@ def predict(call: Call, services: Services) -> Answer:
     want of that: mistakes are not free. That there is no room is nobody's mistake.
     """
     try:
-        for step in STEPS:
+        for step in services.steps:
             step(call, services)
     except Overloaded:
         raise

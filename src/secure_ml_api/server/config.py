@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import SettingsError
 from ..settings import Settings
+from ..telemetry.opening import require_opentelemetry
 from . import hooks
 from .capacity import worker_count
 from .tls import TlsFiles
@@ -35,12 +36,13 @@ MOST_CONNECTIONS = 4096
 
 
 def gunicorn_settings(settings: Settings) -> dict[str, Any]:
-    """Gunicorn's settings for ``settings``; raises SettingsError for a worker class that is not offered."""
+    """Gunicorn's settings for ``settings``; raises SettingsError for what is not offered or installed."""
     server = settings.server
     if server.worker_class not in WORKER_CLASSES:
         raise SettingsError(f"server.worker_class: {server.worker_class} is not one of {', '.join(WORKER_CLASSES)}")
     if server.worker_class == "granian" and find_spec("granian") is None:
         raise SettingsError('server.worker_class: granian is not installed; pip install "secure-ml-api[granian]"')
+    require_opentelemetry(settings.telemetry)
     tls = TlsFiles.of(settings)
     if server.worker_class == "granian" and tls is not None:
         raise SettingsError(

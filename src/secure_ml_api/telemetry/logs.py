@@ -1,7 +1,7 @@
 """The log: every line on stderr is one JSON object, whoever wrote it.
 
-Fields: ``time`` (UTC, RFC 3339), ``level``, ``logger``, ``message``, ``request_id`` while a request is answered, then
-whatever the caller passed as ``extra``, and ``exception`` where there is one.
+Fields: ``time`` (UTC, RFC 3339), ``level``, ``logger``, ``message``, ``request_id`` while a request is answered and
+``trace_id`` when it is traced, then whatever the caller passed as ``extra``, and ``exception`` where there is one.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..settings import TelemetrySettings
 from .client_certificates import ClientCertificate
 from .lines import encode, write_encoded, write_line
 from .request_ids import current_request_id
+from .trace_context import current_trace_id
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _MAX_PATH_CHARACTERS = 512
@@ -30,6 +31,7 @@ _TALKATIVE = ("alembic",)
 _ACCESS = '"level":"info","logger":"access","message":"request"'
 
 _access_enabled = False
+_traced = False
 
 
 class JsonLines(logging.Handler):
@@ -48,7 +50,7 @@ def configure_logging(telemetry: TelemetrySettings) -> None:
 
     For the process that serves; may be called again with other settings, which then hold.
     """
-    global _access_enabled
+    global _access_enabled, _traced
     root = logging.getLogger()
     for handler in [handler for handler in root.handlers if isinstance(handler, JsonLines)]:
         root.removeHandler(handler)
@@ -61,7 +63,7 @@ def configure_logging(telemetry: TelemetrySettings) -> None:
     sys.excepthook = _log_uncaught
     sys.unraisablehook = _log_unraisable
     threading.excepthook = _log_thread
-    _access_enabled = telemetry.access_log
+    _access_enabled, _traced = telemetry.access_log, telemetry.tracing
 
 
 def capture_stderr() -> None:
@@ -98,6 +100,8 @@ def log_access(
     told = _told_of_many(method[:16], path[:_MAX_PATH_CHARACTERS], route, status, address, client_id)
     if certificate is not None:
         told += "," + _members(client_certificate=certificate.subject)
+    if _traced and (trace_id := current_trace_id.get()) is not None:
+        told += f',"trace_id":"{trace_id}"'
     write_encoded(f'{{"time":"{when}Z",{_ACCESS},{its_id},"seconds":{seconds:.6f},{told}}}\n'.encode())
 
 
@@ -118,6 +122,9 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     request_id = current_request_id.get()
     if request_id is not None:
         fields["request_id"] = request_id
+    trace_id = current_trace_id.get()
+    if trace_id is not None:
+        fields["trace_id"] = trace_id
     fields["pid"] = record.process
     fields.update((key, value) for key, value in record.__dict__.items() if key not in _OWN)
     if record.exc_info and record.exc_info[0] is not None:

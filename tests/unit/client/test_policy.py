@@ -127,6 +127,18 @@ def test_server_is_told_how_long_the_caller_waits() -> None:
     assert 6 < float(script.headers[-1]["request-timeout"]) <= 7
 
 
+def test_server_is_told_the_trace_of_a_program_that_traces() -> None:
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
+
+    script = Script(good(), good())
+    with client(script) as asked:
+        asked.predict("tiny", ROW)
+        assert "traceparent" not in script.headers[-1]
+        with use_span(NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1)))):
+            asked.predict("tiny", ROW)
+    assert script.headers[-1]["traceparent"] == f"00-{0xABC:032x}-{0xDEF:016x}-01"
+
+
 def test_one_token_serves_many_calls_and_a_refused_one_is_fetched_once_more() -> None:
     script = Script(good(), refusal(401), good())
     with client(script) as asked:

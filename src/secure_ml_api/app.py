@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
@@ -39,6 +38,7 @@ from .models.installed import installed
 from .models.model import Model
 from .models.registry import Registry
 from .models.store import Store
+from .models.withheld import Withheld
 from .quota.opening import open_limiter
 from .runtimes.protocol import Runtime
 from .settings import Settings
@@ -100,7 +100,7 @@ class House:
         """Those that broke a rule of theirs, on every worker: the version that serves answers everyone again."""
         for model, reason in self.services.canaries.verdicts():
             name, version = model.name, model.version
-            self.caretaker.tell(name, partial(Store.set_canary, name=name, canary=None))
+            self.caretaker.take_canary_back(name)
             log.error("a canary is taken back: %s", reason, extra={"model": name, "version": version})
             self.services.metrics.canary_rolled_back(name, version)
             self.services.audit.record(
@@ -159,7 +159,9 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     doormen = post_doormen(app, settings, stores, untraced if tracing is None else tracing.outgoing)
     services = _services(settings, stores, doormen, runtimes, tracing)
     changes = Changes(settings.run_directory)
-    caretaker = Caretaker(Store.of(settings), services.registry, changes, settings.models.watch_seconds)
+    caretaker = Caretaker(
+        Store.of(settings), services.registry, changes, _withheld(settings), settings.models.watch_seconds
+    )
     services.registry.load()
     house = House(settings, stores, doormen, services, caretaker, tracing)
     app.extensions[EXTENSION] = house
@@ -240,6 +242,7 @@ def _services(
         Store.of(settings),
         threads=inference.threads_per_run,
         runtimes=runtimes or installed(inference.runtimes, inference.architectures),
+        withheld=_withheld(settings),
     )
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
     steps, guard, new_runner = way(tracing)
@@ -258,6 +261,10 @@ def _services(
         guard=guard,
         reception=Reception(runner, _target),
     )
+
+
+def _withheld(settings: Settings) -> Withheld:
+    return Withheld(settings.models_directory, settings.run_directory)
 
 
 def _target(path: str) -> Target | None:

@@ -1,4 +1,4 @@
-"""``models load``, ``unload``, ``canary`` and ``shadow``: what is decided about a model while it serves."""
+"""``models load``, ``unload``, ``canary``, ``shadow`` and ``alias``: what is decided about a model while it serves."""
 
 from __future__ import annotations
 
@@ -134,9 +134,27 @@ def shadow(name: str, version: str | None, off: bool, home: Path, as_json: bool)
     say({"name": name, "shadow": version, **effect.told}, as_json, [f"{what} {effect.words}"])
 
 
+@click.command("alias")
+@click.argument("name")
+@click.argument("alias")
+@click.argument("version", required=False)
+@click.option("--off", is_flag=True, help="Take the alias away.")
+@home_option
+@json_option
+def alias(*, name: str, alias: str, version: str | None, off: bool, home: Path, as_json: bool) -> None:
+    """Let callers ask for VERSION of NAME by the word ALIAS, such as `candidate`, wherever a version can stand."""
+    from .models import change
+
+    _one_of(version, off)
+    aliases = change(home, "model.alias", name, version, lambda store: store.set_alias(name, alias, version))
+    effect = take_effect(load(home), name)
+    what = f"{name}/{alias} is {name}/{version}" if version else f"{name} has no alias {alias}"
+    say({"name": name, "aliases": aliases, **effect.told}, as_json, [f"{what} {effect.words}"])
+
+
 def _one_of(version: str | None, off: bool) -> None:
     if (version is None) is not off:
         raise click.UsageError("name a version, or give --off")
 
 
-COMMANDS = (load_model, unload_model, canary, shadow)
+COMMANDS = (load_model, unload_model, canary, shadow, alias)

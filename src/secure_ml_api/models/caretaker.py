@@ -15,6 +15,7 @@ from .changes import Changes, Wanted
 from .model import Model
 from .registry import Registry
 from .store import Store
+from .withheld import Withheld
 
 log = logging.getLogger(__name__)
 
@@ -27,11 +28,14 @@ OnRefresh = Callable[[Sequence[Model], Sequence[Model]], None]
 class Caretaker:
     """One worker's; ``watch_seconds`` is how often the folder is looked at without being told, 0 for never."""
 
-    def __init__(self, store: Store, registry: Registry, changes: Changes, watch_seconds: float = 0.0) -> None:
+    def __init__(
+        self, store: Store, registry: Registry, changes: Changes, withheld: Withheld, watch_seconds: float = 0.0
+    ) -> None:
         """To be made before ``registry`` loads: what is announced later is taken by the worker."""
         self._store = store
         self._registry = registry
         self._changes = changes
+        self._withheld = withheld
         self._watch_seconds = watch_seconds
         self._taken = changes.wanted()
         self._seen: object = None
@@ -71,9 +75,16 @@ class Caretaker:
         if self._changes.wait(number, until) is None:
             raise DeadlineExceeded("not every worker has taken the change yet; ask the repository index again")
 
-    def tell(self, name: str, decide: Callable[[Store], object]) -> None:
-        """As ``change``, without waiting for the workers; raises what cannot be done as OperatorError or Refusal."""
-        decide(self._store)
+    def take_canary_back(self, name: str) -> None:
+        """Let ``name`` have no canary on any worker, also where its folder cannot be written.
+
+        Raises OSError or StorageUnavailable when ``run/`` cannot be written either.
+        """
+        try:
+            self._store.set_canary(name, None)
+        except (OSError, OperatorError) as error:
+            log.warning("a canary is withheld, and not taken back in its folder: %s", error, extra={"model": name})
+            self._withheld.add(name)
         self._changes.announce(name)
 
     def require_serving(self, name: str) -> None:

@@ -13,6 +13,7 @@ from .names import version_order
 from .shelf import CanaryModel, Draft, ModelState
 from .store import Store
 from .verification import VerifiedPackage
+from .withheld import Withheld
 
 
 class Registry:
@@ -23,8 +24,16 @@ class Registry:
     changed in the home while the worker serves.
     """
 
-    def __init__(self, store: Store, *, threads: int = 1, runtimes: Sequence[Runtime] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        threads: int = 1,
+        runtimes: Sequence[Runtime] = (),
+        withheld: Withheld | None = None,
+    ) -> None:
         self._store = store
+        self._withheld = withheld
         self._threads = threads
         self._runtimes = {runtime.name: runtime for runtime in runtimes or RUNTIMES}
         self._shelf = Draft().shelf()
@@ -159,6 +168,9 @@ class Registry:
             draft.lives[name] = self._store.life(name)
         except PackageRefused as refused:
             draft.problems[f"{name}/life.json"] = str(refused)
+        else:
+            if draft.lives[name].canary is not None and self._withheld is not None and self._withheld.has(name):
+                draft.lives[name] = draft.lives[name].model_copy(update={"canary": None})
         draft.models[name], draft.known[name] = {}, set(self._store.versions(name))
         draft.aliases[name] = self._aliases(draft, name)
         if name in draft.lives and draft.lives[name].unloaded:

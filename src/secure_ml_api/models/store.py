@@ -130,6 +130,26 @@ class Store:
         self._end_trials(name, version)
         return aliases
 
+    def set_alias(self, name: str, alias: str, version: str | None) -> dict[str, str]:
+        """Let callers ask for ``version``, once it verifies, by the name ``alias``; None ends that. All aliases then.
+
+        Raises PackageRefused for what ``promote`` and ``rollback`` decide, and for the name of a version.
+        """
+        if alias in (PRODUCTION, PREVIOUS):
+            raise PackageRefused(f"{alias!r} is what `models promote` and `models rollback` decide; use those")
+        if not is_plain(alias):
+            raise PackageRefused(f"{alias!r} cannot be an alias; use up to 64 of a-z, 0-9, '.', '_' and '-'")
+        if alias in self.versions(name):
+            raise PackageRefused(f"{name} has a version {alias!r}, which would go before the alias; choose another")
+        aliases = self.aliases(name)
+        if version is not None:
+            self.verify(name, version)
+            aliases[alias] = version
+        elif aliases.pop(alias, None) is None:
+            raise PackageRefused(f"{name} has no alias {alias!r}")
+        write_aliases(self.models_directory / name, aliases)
+        return aliases
+
     def rollback(self, name: str) -> dict[str, str]:
         """Let the version that served before the last promotion serve again; raises PackageRefused without one."""
         previous = self.aliases(name).get(PREVIOUS)

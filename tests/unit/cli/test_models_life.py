@@ -135,3 +135,36 @@ def test_version_or_off_has_to_be_said(console: Console, arguments: list[str]) -
 def test_model_that_there_is_not_is_refused(console: Console, arguments: list[str]) -> None:
     command, *rest = arguments
     assert console.run(command, "nothing", *rest) == (1, "", "secure-ml-api: nothing: there is no such model")
+
+
+def test_an_alias_is_set_moved_and_taken_away(console: Console, store: Store) -> None:
+    assert console.run("alias", "tiny", "candidate", "2") == (
+        0,
+        "tiny/candidate is tiny/2 from the next start on",
+        "",
+    )
+    assert store.aliases("tiny") == {"candidate": "2"}
+    assert console.run("alias", "tiny", "candidate", "1")[0] == 0
+    assert store.aliases("tiny") == {"candidate": "1"}
+    assert console.run("alias", "tiny", "candidate", "--off")[0] == 0
+    assert store.aliases("tiny") == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("production", "2"), "models promote"),
+        (("previous", "--off"), "models promote"),
+        (("2", "1"), "has a version"),
+        (("../up", "1"), "cannot be an alias"),
+        (("candidate", "9"), "tiny/9"),
+        (("candidate", "--off"), "no alias"),
+    ],
+)
+def test_an_alias_that_would_mislead_is_refused(
+    console: Console, store: Store, arguments: tuple[str, ...], said: str
+) -> None:
+    status, out, err = console.run("alias", "tiny", *arguments)
+    assert (status, out) == (1, "")
+    assert said in err
+    assert store.aliases("tiny") == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -14,9 +15,11 @@ import pytest
 from secure_ml_api.errors import DeadlineExceeded, ModelNotFound, NotReady, StorageUnavailable
 from secure_ml_api.models.caretaker import Caretaker
 from secure_ml_api.models.changes import Changes
+from secure_ml_api.models.life import Canary
 from secure_ml_api.models.model import Model
 from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
+from secure_ml_api.models.withheld import Withheld
 from support.packages import publish, store_in
 from support.server import wait_until
 
@@ -37,8 +40,9 @@ class Worker:
     """A registry that is kept as the home says."""
 
     def __init__(self, store: Store, changes: Changes, slot: int = 0, watch_seconds: float = 0.0) -> None:
-        self.registry = Registry(store)
-        self.caretaker = Caretaker(store, self.registry, changes, watch_seconds)
+        self.withheld = Withheld(store.models_directory, store.models_directory.parent / "run")
+        self.registry = Registry(store, withheld=self.withheld)
+        self.caretaker = Caretaker(store, self.registry, changes, self.withheld, watch_seconds)
         self.registry.load()
         self.registry.warm_up()
         self.told: list[tuple[list[str], list[str]]] = []
@@ -172,3 +176,63 @@ def test_folder_that_is_not_watched_is_not_looked_at(worker: Worker, store: Stor
     publish(store, name="other")
     worker.caretaker.change("other", lambda store: store.load("other"), in_a_minute())
     assert worker.registry.resolve("tiny").version == "1"
+
+
+@pytest.fixture
+def on_trial(store: Store) -> Store:
+    """A home in which version 2 is a canary of version 1."""
+    publish(store, version="2")
+    store.promote("tiny", "1")
+    store.set_canary("tiny", Canary(version="2", percent=50))
+    return store
+
+
+def _read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a mount is that only others may write; a mode would not stop root."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("secure_ml_api.models.store.write_life", refused)
+
+
+def test_a_canary_is_taken_back_in_the_home(on_trial: Store, changes: Changes) -> None:
+    worker = Worker(on_trial, changes).start()
+    worker.caretaker.take_canary_back("tiny")
+    wait_until(lambda: worker.registry.canary("tiny") is None)
+    assert on_trial.life("tiny").canary is None
+    worker.caretaker.stop()
+
+
+def test_a_canary_of_a_home_that_cannot_be_written_is_withheld_by_all_workers_and_after_a_restart(
+    on_trial: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [Worker(on_trial, changes, slot).start() for slot in range(2)]
+    assert all(worker.registry.canary("tiny") is not None for worker in workers)
+    _read_only(monkeypatch)
+    workers[0].caretaker.take_canary_back("tiny")
+    wait_until(lambda: all(worker.registry.canary("tiny") is None for worker in workers))
+    assert Worker(on_trial, changes).registry.canary("tiny") is None
+    for worker in workers:
+        worker.caretaker.stop()
+
+
+def test_a_canary_that_is_decided_anew_is_not_the_one_that_was_withheld(
+    on_trial: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(on_trial, changes)
+    with monkeypatch.context() as patched:
+        _read_only(patched)
+        worker.caretaker.take_canary_back("tiny")
+    on_trial.set_canary("tiny", Canary(version="2", percent=5))
+    again = Worker(on_trial, changes).registry.canary("tiny")
+    assert again is not None
+    assert again.rules.percent == 5
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"{", b"[]", b'{"tiny": "x"}'])
+def test_a_spoiled_list_of_the_withheld_withholds_nothing(on_trial: Store, changes: Changes, spoiled: bytes) -> None:
+    path = on_trial.models_directory.parent / "run" / "models" / "withheld"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(spoiled)
+    assert Worker(on_trial, changes).registry.canary("tiny") is not None

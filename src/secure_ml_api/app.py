@@ -286,7 +286,7 @@ def _add_routes(app: Flask, house: House) -> None:
         document_routes(documents),
         rows_routes(door),
         tensorflow_routes(door, services.registry),
-        oip_routes(door, services.registry),
+        oip_routes(door, services.registry, Store.of(settings)),
         repository_routes(services, house.caretaker, deadline_seconds),
     ):
         app.register_blueprint(routes)

@@ -9,15 +9,17 @@ from flask import Blueprint, Response
 from .. import __version__
 from ..models.model import Model
 from ..models.registry import Registry
+from ..models.store import Store
 from ..tensors import TensorSpec
 from ..wire.json_answer import json_answer
 from ..wire.oip import OIP
 from .door import Door, response_of
+from .model_card import model_card
 
 EXTENSIONS = ("binary_tensor_data",)
 
 
-def oip_routes(door: Door, registry: Registry) -> Blueprint:
+def oip_routes(door: Door, registry: Registry, store: Store) -> Blueprint:
     """The Open Inference Protocol's routes, health apart."""
     routes = Blueprint("oip", __name__, url_prefix="/v2")
 
@@ -27,11 +29,11 @@ def oip_routes(door: Door, registry: Registry) -> Blueprint:
 
     @routes.get("/models/<model:name>")
     def model(name: str) -> Response:
-        return response_of(json_answer(_metadata(registry.resolve(name, None), registry)))
+        return response_of(json_answer(_metadata(registry.resolve(name, None), registry, store)))
 
     @routes.get("/models/<model:name>/versions/<model:version>")
     def model_version(name: str, version: str) -> Response:
-        return response_of(json_answer(_metadata(registry.resolve(name, version), registry)))
+        return response_of(json_answer(_metadata(registry.resolve(name, version), registry, store)))
 
     @routes.get("/models/<model:name>/ready")
     def model_ready(name: str) -> Response:
@@ -52,13 +54,14 @@ def oip_routes(door: Door, registry: Registry) -> Blueprint:
     return routes
 
 
-def _metadata(model: Model, registry: Registry) -> dict[str, Any]:
+def _metadata(model: Model, registry: Registry, store: Store) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [other.version for other in registry.models() if other.name == model.name],
         "platform": f"{model.runtime}_{model.runtime}v1",
         "inputs": [_tensor(spec) for spec in model.signature.sent_inputs],
         "outputs": [_tensor(spec) for spec in model.signature.outputs],
+        "parameters": model_card(model, store),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
@@ -104,12 +104,36 @@ class Tensor(_Answer):
     shape: list[int]
 
 
+class CardEvaluation(_Answer):
+    at: AwareDatetime
+    data_sha256: str
+    rows: int
+    metrics: dict[str, float]
+    by_class: dict[str, dict[str, float]]
+
+
+class ModelCard(_Answer):
+    version: str
+    digest: str
+    description: str
+    created: AwareDatetime
+    task: Literal["classification", "regression", "anomaly"]
+    runtime: str
+    estimator: str
+    hyperparameters: dict[str, str]
+    libraries: dict[str, str]
+    metrics: dict[str, float]
+    proved_rows: int
+    evaluations: list[CardEvaluation]
+
+
 class ModelMetadata(_Answer):
     name: str
     versions: list[str]
     platform: str
     inputs: list[Tensor]
     outputs: list[Tensor]
+    parameters: ModelCard
 
 
 class OutputTensor(Tensor):

@@ -129,12 +129,16 @@ def list_(home: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, version: str | None, home: Path, as_json: bool) -> None:
     """Show what NAME takes and gives, where it comes from and how it was proven; by default the version that serves."""
+    from ..models.card import read_card
     from .models_shown import show_lines, summary
 
     store = _store(home)
     package = store.verify(name, version or serving_version(store, name))
     digest = package.artifact.digest
-    say(summary(package.manifest, digest), as_json, show_lines(package.manifest, digest))
+    card = read_card(store, name, package.manifest.version, digest)
+    evaluations = [evaluation.model_dump(mode="json") for evaluation in card.evaluations]
+    told = {**summary(package.manifest, digest), "evaluations": evaluations}
+    say(told, as_json, show_lines(package.manifest, digest, card))
 
 
 @command.command()

@@ -9,6 +9,7 @@ import click
 
 from ..errors import PackageRefused
 from ..models.aliases import PRODUCTION, choose_version
+from ..models.card import Card
 from ..models.manifest import Manifest, ParityReport
 from ..models.recheck import recheck_package
 from ..models.store import Store
@@ -62,7 +63,7 @@ def pack_lines(manifest: Manifest, digest: str, aliases: Mapping[str, str]) -> I
         yield f"{name}/{aliases[PRODUCTION]} stays in production; change that with `{promote}`"
 
 
-def show_lines(manifest: Manifest, digest: str) -> Iterator[str]:
+def show_lines(manifest: Manifest, digest: str, card: Card) -> Iterator[str]:
     """A package in full, for people."""
     signature, origin = manifest.signature, manifest.provenance
     made = f"{manifest.created:%Y-%m-%d %H:%M}"
@@ -72,6 +73,8 @@ def show_lines(manifest: Manifest, digest: str) -> Iterator[str]:
     yield f"digest: {digest}"
     libraries = ", ".join(f"{library} {version}" for library, version in sorted(origin.libraries.items()))
     yield f"from: {origin.estimator} ({origin.source}) as {origin.graph}; {libraries}"
+    if origin.hyperparameters:
+        yield f"learnt with: {', '.join(f'{name}={value}' for name, value in origin.hyperparameters.items())}"
     yield "features:"
     yield from (f"  {_column_line(column)}" for column in signature.columns)
     if signature.classes:
@@ -79,6 +82,9 @@ def show_lines(manifest: Manifest, digest: str) -> Iterator[str]:
         yield f"classes: {', '.join(pairs)}"
     yield f"outputs: {', '.join(f'{spec.name} {spec.datatype}' for spec in signature.outputs)}"
     yield from (f"{metric}: {value:g}" for metric, value in sorted(manifest.metrics.items()))
+    for evaluation in card.evaluations:
+        found = ", ".join(f"{metric} {value:.4g}" for metric, value in evaluation.metrics.items())
+        yield f"evaluated {evaluation.at:%Y-%m-%d %H:%M} on {evaluation.rows} rows: {found}"
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)
     yield from _timing_lines(manifest)

@@ -42,6 +42,8 @@ class Provenance(_Frozen):
     """Which of the candidate graphs was kept."""
     libraries: dict[str, str]
     """Versions of the libraries that trained and converted it."""
+    hyperparameters: dict[str, str] = {}
+    """How it was told to learn, in words."""
 
 
 class ParityReport(_Frozen):

@@ -17,6 +17,7 @@ from ..runtimes.sklearn import SklearnSession
 from ..tensors import Signature
 from .contest import Found, proven
 from .extras import library_versions, quiet
+from .hyperparameters import hyperparameters
 from .natives import RuntimeName
 from .networks.network import NetworkEstimator
 from .options import Options
@@ -99,6 +100,7 @@ def _built(
         estimator=subject.trained.kind,
         graph=found.name,
         libraries=library_versions(),
+        hyperparameters=hyperparameters(subject.trained.estimator),
     )
     signature = found.reference.signature
     blueprint = Blueprint(

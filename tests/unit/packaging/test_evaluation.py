@@ -23,6 +23,7 @@ from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.evaluation import compare, evaluate
 from secure_ml_api.packaging.figure import figure
 from secure_ml_api.packaging.table import Table
+from support.application import Application
 from support.packages import publish, store_in
 
 pytestmark = pytest.mark.slow
@@ -174,6 +175,43 @@ def test_evaluation_is_told_drawn_kept_in_a_signed_card_and_promoted_by(
     assert store.versions("iris") == ["1", "2"]
     told(home, capsys, monkeypatch, "promote", "iris", "2", "--if", "accuracy>=0.95")
     assert store.aliases("iris")["production"] == "2"
+
+
+def test_metadata_and_the_command_show_the_card(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("evaluate", "iris:2", "--data", str(tmp_path / "flowers.csv"), "--target", "species")
+    told(home, capsys, monkeypatch, *asked)
+    card = metadata_of(home)
+    assert card["estimator"] == "KNeighborsClassifier"
+    assert card["hyperparameters"]["n_neighbors"] == "3"
+    assert card["proved_rows"] > 1000
+    assert [evaluation["metrics"]["accuracy"] for evaluation in card["evaluations"]] == [pytest.approx(0.96)]
+    shown = told(home, capsys, monkeypatch, "show", "iris", "2")
+    assert "n_neighbors=3" in shown
+    assert "on 150 rows: accuracy 0.96" in shown
+    shown = json.loads(told(home, capsys, monkeypatch, "show", "iris", "2", "--json"))
+    assert len(shown["evaluations"]) == 1
+
+
+def test_metadata_leaves_out_evaluations_that_do_not_verify(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("evaluate", "iris:2", "--data", str(tmp_path / "flowers.csv"), "--target", "species")
+    told(home, capsys, monkeypatch, *asked)
+    path = store_in(home).models_directory / "iris" / ".cards" / "2.json"
+    path.write_text(path.read_text().replace("0.96", "0.99"))
+    assert metadata_of(home)["evaluations"] == []
+
+
+def metadata_of(home: Path) -> dict[str, Any]:
+    """The card of iris/2, as the API tells it."""
+    with Application(home) as application:
+        headers = {"Authorization": f"Bearer {application.token('models:read')}"}
+        reply = application.client.get("/v2/models/iris/versions/2", headers=headers)
+        assert reply.status_code == 200
+        card: dict[str, Any] = reply.get_json()["parameters"]
+        return card
 
 
 def test_card_that_was_altered_or_belongs_to_another_package_is_refused(

@@ -1,0 +1,22 @@
+"""How a model was told to learn, as its card shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MOST = 64
+_MOST_CHARACTERS = 200
+
+
+def hyperparameters(estimator: Any) -> dict[str, str]:
+    """The plain ones among what a scikit-learn estimator, or one in its manner, says of itself; its parts' included.
+
+    Empty for a model that says nothing: this is for people, and no reason not to pack.
+    """
+    try:
+        told = dict(estimator.get_params(deep=True))
+    except Exception:  # noqa: BLE001 - an estimator of somebody else's may raise anything
+        return {}
+    plain = {name: value for name, value in sorted(told.items()) if isinstance(value, bool | int | float | str | None)}
+    said = {name: str(value) for name, value in plain.items() if value is not None}
+    return {name: value for name, value in list(said.items())[:MOST] if len(name) + len(value) <= _MOST_CHARACTERS}

@@ -19,6 +19,8 @@ COMMANDS = {
     "models": ("models", "Pack trained models and look after the packages."),
     "keys": ("keys", "Look after the keys that sign tokens."),
     "audit": ("audit", "Read, verify and export the audit trail."),
+    "backup": ("backup", "Write the home to one file, also while a server runs on it."),
+    "restore": ("restore", "Make a home of such a file."),
     "openapi": ("openapi", "Print the OpenAPI 3.1 document."),
     "doctor": ("doctor", "Check configuration, permissions, ports, storage, clock and models."),
     "completion": ("completion", "Print what a shell needs to complete commands and options."),

@@ -44,3 +44,12 @@ def operator() -> str:
 def record(stores: Stores, event: str, **details: Any) -> None:
     """Write one successful change by the operator to the audit trail."""
     stores.trail.record(event, actor=operator(), outcome="ok", **details)
+
+
+def record_if_possible(settings: Settings, event: str, **details: Any) -> None:
+    """As ``record``, in stores of its own; a database that is away, or older than this release, holds nothing up."""
+    try:
+        with opened(settings) as stores:
+            record(stores, event, **details)
+    except OperatorError as error:
+        click.echo(f"secure-ml-api: warning: the audit trail could not be written: {error}", err=True)

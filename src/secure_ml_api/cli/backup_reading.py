@@ -32,8 +32,9 @@ def read_backup(path: Path, home: Path) -> dict[str, Any]:
             staged = Path(directory)
             with tarfile.open(path, mode="r:") as archive:
                 index = _unpack(path, archive, staged)
-            # The keys last: without them nothing serves, so half a home does not.
-            for entry in sorted(staged.iterdir(), key=lambda each: each.name == KEYS):
+            # The keys first, as `serve` makes new ones where there are none, and last the database, without which
+            # nothing serves: so a crash in between leaves nothing that could be taken for the home.
+            for entry in sorted(staged.iterdir(), key=lambda each: (each.name == DATABASE, each.name != KEYS)):
                 entry.rename(home / entry.name)
     except tarfile.TarError as error:
         raise HomeError(f"{path} is no backup, or is damaged: {error}") from error

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from threading import Event, Thread
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -28,6 +27,7 @@ from .api.traced_door import install_tracing
 from .auth.assembly import Doormen, Stores, open_stores, post_doormen
 from .auth.audit_key import read_audit_key
 from .database.migrate import require_migrated
+from .house import House
 from .inference.admission import Admission
 from .inference.reception import Reception, Target
 from .inference.services import Services
@@ -35,7 +35,6 @@ from .inference.traced import way
 from .models.caretaker import Caretaker
 from .models.changes import Changes
 from .models.installed import installed
-from .models.model import Model
 from .models.registry import Registry
 from .models.store import Store
 from .models.withheld import Withheld
@@ -52,88 +51,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXTENSION = "secure_ml_api"
-_HOUSEKEEPING_SECONDS = 1.0
 
 
 class ModelName(BaseConverter):
     """A model's name or version in an address; whether there is such a one is decided after the caller is known."""
 
     regex = NAME
-
-
-@dataclass(slots=True)
-class House:
-    """What belongs to one application: its services, and where it is in its life."""
-
-    settings: Settings
-    stores: Stores
-    doormen: Doormen
-    services: Services
-    caretaker: Caretaker
-    tracing: Tracing | None = None
-    lane: FastLane | None = None
-    warm: bool = False
-    draining: bool = False
-    ask_for_relief: Callable[[], None] = lambda: None
-    """Ask the server to replace this worker."""
-    _stopped: Event = field(default_factory=Event)
-
-    def is_ready(self) -> bool:
-        """Whether this worker should be sent requests."""
-        return self.warm and not self.draining and not self.services.registry.unready
-
-    def keep(self) -> None:
-        """Housekeeping, once a second until the worker stops; none of its parts can stop the others."""
-        while not self._stopped.wait(_HOUSEKEEPING_SECONDS):
-            for part in (
-                self.doormen.authenticator.refresh,
-                self.services.limiter.housekeep,
-                self.services.metrics.mend,
-                self.take_canaries_back,
-            ):
-                try:
-                    part()
-                except Exception:
-                    log.exception("housekeeping failed")
-
-    def take_canaries_back(self) -> None:
-        """Those that broke a rule of theirs, on every worker: the version that serves answers everyone again."""
-        for model, reason in self.services.canaries.verdicts():
-            name, version = model.name, model.version
-            self.caretaker.take_canary_back(name)
-            log.error("a canary is taken back: %s", reason, extra={"model": name, "version": version})
-            self.services.metrics.canary_rolled_back(name, version)
-            self.services.audit.record(
-                "model.canary", actor=None, outcome="rolled back", model=name, version=version, reason=reason
-            )
-
-    def models_changed(self, before: Sequence[Model], after: Sequence[Model]) -> None:
-        """The metrics show what is loaded now."""
-        told, metrics = set(before), self.services.metrics
-        for model in after:
-            if model not in told:
-                metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
-        for model in told.difference(after):
-            metrics.model_unloaded(model.name, model.version, model.runtime, model.digest)
-
-    def hangs(self, model: Model, seconds: float) -> None:
-        """A run of ``model`` has gone on for so long that it is not expected to end: say so, and have others serve."""
-        name, version, seconds = model.name, model.version, round(seconds, 1)
-        told = {"model": name, "version": version, "seconds": seconds}
-        log.error("a run does not end; this worker is replaced once another serves", extra=told)
-        self.services.metrics.run_hung(name, version)
-        self.services.audit.record(
-            "model.hung", actor=None, outcome="failed", model=name, version=version, seconds=seconds
-        )
-        self.ask_for_relief()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.caretaker.stop()
-        self.services.runner.watchdog.stop()
-        self.stores.trail.close()
-        if self.tracing is not None:
-            self.tracing.stop_worker()
 
 
 def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:

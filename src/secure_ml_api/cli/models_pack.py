@@ -1,0 +1,109 @@
+"""``models pack``: a trained model becomes a signed package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import home_option, json_option, say
+
+if TYPE_CHECKING:
+    from ..models.store import Store
+    from ..tensors import Task
+
+_PICKLE_WARNING = (
+    "secure-ml-api: warning: a pickle runs whatever code is in it when it is read, as you, with your files and keys; "
+    "go on only with a file that you made yourself or whose maker you trust"
+)
+
+
+@click.command()
+@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", required=True, help="Name under which the model serves.")
+@click.option("--version", help="Version; by default one above the highest there is.")
+@click.option(
+    "--sample",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rows to prove the package on, kept in it: CSV with the feature names in its first row, Parquet, or "
+    "images as a .npy array [rows, height, width, channels].",
+)
+@click.option("--target", help="Column of the sample that is the answer and not a feature.")
+@click.option("--trust-pickle", is_flag=True, help="Read a pickle, joblib or .pt2 file too, in a process of its own.")
+@click.option(
+    "--allow-native",
+    "--allow-sklearn",
+    "allow_native",
+    is_flag=True,
+    help="Let the library that trained it serve it if no graph does as well.",
+)
+@click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
+@click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
+@click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
+@click.option("--description", default="", help="What the model is for, in a sentence.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measure of its quality.")
+@home_option
+@json_option
+def pack(
+    *,
+    source: Path,
+    name: str,
+    version: str | None,
+    sample: Path,
+    target: str | None,
+    trust_pickle: bool,
+    allow_native: bool,
+    labels: tuple[str, ...],
+    bounds: tuple[str, ...],
+    task: Task | None,
+    description: str,
+    metrics: tuple[str, ...],
+    home: Path,
+    as_json: bool,
+) -> None:
+    """Turn the trained model in SOURCE into a signed package, once it is proven to answer the same.
+
+    Every row of the sample, and rows made from it, must get the trained model's class, and its numbers to within a
+    stated tolerance; otherwise nothing is packed. Of the forms that are proven the fastest is kept.
+
+    SOURCE is a skops file, a .json or .ubj of XGBoost, a .txt of LightGBM, or a .keras file; with --trust-pickle also a
+    pickle or a .pt2 of PyTorch.
+
+    With --allow-native the trained model itself is one of those forms. Serving it takes its library (the extra
+    "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs.
+    """
+    from ..packaging.options import Options
+    from ..packaging.pack import pack as pack_file
+    from .models import change, store_of
+    from .models_shown import pack_lines, parse_bounds, parse_pairs, summary
+
+    options = Options(
+        labels=parse_pairs("--label", labels),
+        bounds=parse_bounds(bounds),
+        task=task,
+        target=target,
+        description=description,
+        metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
+        allow_native=allow_native,
+    )
+    if trust_pickle:
+        click.echo(_PICKLE_WARNING, err=True)
+
+    def do(store: Store) -> Any:
+        return pack_file(
+            source, store=store, name=name, version=version, sample=sample, trust_pickle=trust_pickle, options=options
+        )
+
+    result = change(home, "model.pack", name, version, do)
+    manifest = result.manifest
+    aliases = store_of(home).aliases(name)
+    say(summary(manifest, result.digest), as_json, pack_lines(manifest, result.digest, aliases))
+
+
+def _number(key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{key} must be a number", param_hint="--metric") from None

@@ -41,13 +41,18 @@ def list_(home: Path, as_json: bool) -> None:
 @json_option
 def show(name: str, version: str | None, home: Path, as_json: bool) -> None:
     """Show what NAME takes and gives, where it comes from and how it was proven; by default the version that serves."""
-    from ..models.card import read_card
+    from ..errors import PackageRefused
+    from ..models.card import Card, read_card
     from .models_shown import show_lines, summary
 
     store = store_of(home)
     package = store.verify(name, version or serving_version(store, name))
     digest = package.artifact.digest
-    card = read_card(store, name, package.manifest.version, digest)
+    try:
+        card = read_card(store, name, package.manifest.version, digest)
+    except PackageRefused as refused:  # the package is good all the same
+        click.echo(f"secure-ml-api: warning: evaluations are not shown: {refused}", err=True)
+        card = Card(name=name, version=package.manifest.version, digest=digest)
     evaluations = [evaluation.model_dump(mode="json") for evaluation in card.evaluations]
     told = {**summary(package.manifest, digest), "evaluations": evaluations}
     say(told, as_json, show_lines(package.manifest, digest, card))

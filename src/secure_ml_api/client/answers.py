@@ -116,7 +116,8 @@ def _column(rows: Array, columns: Mapping[str, Array] | None, name: str, at: int
 def _encoded(values: Array, datatype: str) -> bytes:
     if datatype != "BYTES":
         dtype = np.dtype(_DTYPES[datatype])
-        made = np.ascontiguousarray(values.astype(dtype, casting="unsafe"))
+        with np.errstate(invalid="ignore"):  # NaN, and what is past the type's reach, is found below
+            made = np.ascontiguousarray(values, dtype=dtype)
         if dtype.kind in "iu" and values.dtype != dtype and not np.array_equal(made, values):
             raise BadRequest(f"the model takes {datatype}, and some of the numbers are none")
         return made.tobytes()

@@ -133,14 +133,14 @@ class Store:
     def set_alias(self, name: str, alias: str, version: str | None) -> dict[str, str]:
         """Let callers ask for ``version``, once it verifies, by the name ``alias``; None ends that. All aliases then.
 
-        Raises PackageRefused for what ``promote`` and ``rollback`` decide, and for the name of a version.
+        Raises PackageRefused for what ``promote`` and ``rollback`` decide, and for what names a version or may once.
         """
         if alias in (PRODUCTION, PREVIOUS):
             raise PackageRefused(f"{alias!r} is what `models promote` and `models rollback` decide; use those")
         if not is_plain(alias):
             raise PackageRefused(f"{alias!r} cannot be an alias; use up to 64 of a-z, 0-9, '.', '_' and '-'")
-        if alias in self.versions(name):
-            raise PackageRefused(f"{name} has a version {alias!r}, which would go before the alias; choose another")
+        if alias.isdigit() or alias in self.versions(name):
+            raise PackageRefused(f"{alias!r} is or may become a version, which goes before an alias; use a word")
         aliases = self.aliases(name)
         if version is not None:
             self.verify(name, version)

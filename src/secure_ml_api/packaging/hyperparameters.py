@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-MOST = 64
+_MOST = 64
+# How it was run and not what it learnt; the place of a cache is a path of whoever trained it.
+_ASIDE = frozenset({"memory", "n_jobs", "verbose", "verbosity"})
 _MOST_CHARACTERS = 200
 
 
@@ -17,6 +19,9 @@ def hyperparameters(estimator: Any) -> dict[str, str]:
         told = dict(estimator.get_params(deep=True))
     except Exception:  # noqa: BLE001 - an estimator of somebody else's may raise anything
         return {}
-    plain = {name: value for name, value in sorted(told.items()) if isinstance(value, bool | int | float | str | None)}
-    said = {name: str(value) for name, value in plain.items() if value is not None}
-    return {name: value for name, value in list(said.items())[:MOST] if len(name) + len(value) <= _MOST_CHARACTERS}
+    said = {
+        name: str(value)
+        for name, value in sorted(told.items())
+        if isinstance(value, bool | int | float | str) and name.rpartition("__")[2] not in _ASIDE
+    }
+    return {name: value for name, value in list(said.items())[:_MOST] if len(name) + len(value) <= _MOST_CHARACTERS}

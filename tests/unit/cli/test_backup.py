@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import stat
@@ -216,3 +217,21 @@ def test_empty_volume_is_restored_into(backup: Path, tmp_path: Path, restore: Ca
     before = (tmp_path / "again").stat().st_ino
     assert restore(backup).status == 0
     assert (tmp_path / "again").stat().st_ino == before
+
+
+def test_a_restore_that_is_cut_off_leaves_the_keys_and_no_database_so_that_nothing_serves(
+    backup: Path, tmp_path: Path, restore: Callable[[Path], Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    rename = Path.rename
+
+    def cut_off(self: Path, target: Path) -> Path:
+        if moved:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        moved.append(self.name)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", cut_off)
+    assert restore(backup).status == 1
+    assert moved == ["keys"]
+    assert not (tmp_path / "again" / "data.db").exists()

@@ -155,7 +155,8 @@ def test_an_alias_is_set_moved_and_taken_away(console: Console, store: Store) ->
     [
         (("production", "2"), "models promote"),
         (("previous", "--off"), "models promote"),
-        (("2", "1"), "has a version"),
+        (("2", "1"), "a version"),
+        (("7", "1"), "may become a version"),
         (("../up", "1"), "cannot be an alias"),
         (("candidate", "9"), "tiny/9"),
         (("candidate", "--off"), "no alias"),

@@ -202,6 +202,7 @@ def test_metadata_leaves_out_evaluations_that_do_not_verify(
     path = store_in(home).models_directory / "iris" / ".cards" / "2.json"
     path.write_text(path.read_text().replace("0.96", "0.99"))
     assert metadata_of(home)["evaluations"] == []
+    assert json.loads(told(home, capsys, monkeypatch, "show", "iris", "2", "--json"))["evaluations"] == []
 
 
 def metadata_of(home: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,3 +69,37 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackingError, match="No such file"):
         read_sample_file(tmp_path / "nowhere.csv")
+
+
+def test_an_array_of_images_keeps_its_shape_and_its_bytes(tmp_path: Path) -> None:
+    images = np.arange(24, dtype=np.uint8).reshape(2, 3, 4, 1)
+    np.save(tmp_path / "images.npy", images)
+    table = read_sample_file(tmp_path / "images.npy")
+    assert (table.rows, table.row_shape, table.datatype) == (2, (3, 4, 1), "UINT8")
+    assert table.names[:2] == ("pixel_0_0_0", "pixel_0_1_0")
+    assert [values[1] for values in table.columns.values()] == list(range(12, 24))
+
+
+@pytest.mark.parametrize(
+    ("array", "complaint"),
+    [
+        (np.zeros((2, 3, 3), dtype=np.int64), "int64"),
+        (np.zeros((2, 1, 1, 1, 1, 1)), "rows of 1 to 4 axes"),
+        (np.zeros(3), "rows of 1 to 4 axes"),
+        (np.zeros((0, 3, 3)), "rows of 1 to 4 axes"),
+        (np.array([{}, None]), "no readable NumPy array"),
+    ],
+)
+def test_an_array_that_holds_no_images_is_refused_with_the_reason(
+    tmp_path: Path, array: np.ndarray[Any, Any], complaint: str
+) -> None:
+    np.save(tmp_path / "images.npy", array, allow_pickle=True)
+    with pytest.raises(PackingError, match=complaint):
+        read_sample_file(tmp_path / "images.npy")
+
+
+def test_a_cut_off_array_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "images.npy", np.zeros((2, 3, 3), dtype=np.uint8))
+    (tmp_path / "images.npy").write_bytes((tmp_path / "images.npy").read_bytes()[:-5])
+    with pytest.raises(PackingError, match="no readable NumPy array"):
+        read_sample_file(tmp_path / "images.npy")

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from secure_ml_api.tensors import Column, Signature
 from secure_ml_api.wire.oip import decode_oip
 from secure_ml_api.wire.question import CSV, Payload
+from secure_ml_api.wire.row_reader import row_reader
 from secure_ml_api.wire.rows import decode_rows
 from secure_ml_api.wire.tfserving import decode_tensorflow
 from support.signatures import mismatch, places, words
@@ -104,6 +105,17 @@ def test_a_pixel_out_of_bounds_is_named_by_its_place() -> None:
     ):
         refusal = mismatch(lambda decode=decode, payload=payload: decode(payload, IMAGES, 10))  # type: ignore[misc]
         assert places(refusal) == [(1, "pixel_1_2_0")]
+
+
+def test_the_type_that_the_schema_is_made_of_takes_what_is_taken() -> None:
+    row = TypeAdapter(row_reader(IMAGES).list_row)
+    for good in (TWO[0].tolist(), TWO[0].ravel().tolist()):
+        row.validate_python(good)
+    ragged = TWO[0].tolist()
+    ragged[0].pop()
+    for bad in (ragged, list(range(5)), (TWO[0] + 17).tolist(), [[0.5] * 6]):
+        with pytest.raises(ValidationError):
+            row.validate_python(bad)
 
 
 def test_a_shape_has_a_number_for_each_column() -> None:

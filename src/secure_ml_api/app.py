@@ -83,7 +83,7 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     services = _services(settings, stores, doormen, runtimes, tracing)
     changes = Changes(settings.run_directory)
     caretaker = Caretaker(
-        Store.of(settings), services.registry, changes, _withheld(settings), settings.models.watch_seconds
+        Store.of(settings), services.registry, changes, Withheld.of(settings), settings.models.watch_seconds
     )
     services.registry.load()
     house = House(settings, stores, doormen, services, caretaker, tracing)
@@ -165,7 +165,7 @@ def _services(
         Store.of(settings),
         threads=inference.threads_per_run,
         runtimes=runtimes or installed(inference.runtimes, inference.architectures),
-        withheld=_withheld(settings),
+        withheld=Withheld.of(settings),
     )
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
     steps, guard, new_runner = way(tracing)
@@ -184,10 +184,6 @@ def _services(
         guard=guard,
         reception=Reception(runner, _target),
     )
-
-
-def _withheld(settings: Settings) -> Withheld:
-    return Withheld(settings.models_directory, settings.run_directory)
 
 
 def _target(path: str) -> Target | None:

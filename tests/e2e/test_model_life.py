@@ -15,7 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from conftest import copied
 from secure_ml_api.cli.stores import opened
+from secure_ml_api.models.life import Canary
 from secure_ml_api.models.store import Store
+from secure_ml_api.models.withheld import Withheld
 from secure_ml_api.settings import read_settings
 from support.open_loop import OpenLoop, post
 from support.packages import publish, store_in
@@ -199,6 +201,17 @@ def test_what_was_decided_holds_after_a_restart(living: Living, tmp_path: Path) 
         token = server.token(ClientSecret(client["client_id"], client["client_secret"]))
         assert server.post_json(TINY, ROW, token).json()["version"] == "2"
         assert server.post_json("/v1/models/iris/predict", {"features": [5.1, 3.5, 1.4, 0.2]}, token).status == 404
+
+
+def test_a_canary_that_was_withheld_stays_so_after_a_restart(living: Living, tmp_path: Path) -> None:
+    home = copied(living.server.home, tmp_path)
+    store, settings = store_in(home), read_settings(home, {})
+    store.promote("tiny", "1")
+    store.set_canary("tiny", Canary(version="2", percent=100))
+    Withheld.of(settings).add("tiny")
+    with RunningServer(home, "--workers", "1") as server:
+        token = server.token(server.create_client("again", "predict:*"))
+        assert server.post_json(TINY, ROW, token).json()["version"] == "1"
 
 
 def _pss_mib(server: RunningServer) -> float:

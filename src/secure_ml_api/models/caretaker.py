@@ -78,7 +78,7 @@ class Caretaker:
     def take_canary_back(self, name: str) -> None:
         """Let ``name`` have no canary on any worker, also where its folder cannot be written.
 
-        Raises OSError or StorageUnavailable when ``run/`` cannot be written either.
+        Raises OSError when the home cannot be written either, and StorageUnavailable when ``run/`` cannot.
         """
         try:
             self._store.set_canary(name, None)

@@ -1,6 +1,6 @@
 """Canaries that broke a bound of theirs where the models folder cannot be written, and so cannot be taken back there.
 
-A file under ``run/``, which a reload and a restart read again; what is decided about the model anew ends it.
+A file of the home, and not of ``run/``, which a start wipes; what is decided about the model anew ends it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..settings import Settings
 from .names import LIFE_FILE
 from .small_file import read_small, write_small
 
@@ -17,13 +18,16 @@ _PRIVATE = 0o600
 class Withheld:
     """Those of one home; each is known by the time at which it was decided, so that a later decision is not meant."""
 
-    def __init__(self, models_directory: Path, run_directory: Path) -> None:
+    def __init__(self, models_directory: Path, home: Path) -> None:
         self._models_directory = models_directory
-        self._path = run_directory / "models" / "withheld"
+        self._path = home / "withheld.json"
+
+    @classmethod
+    def of(cls, settings: Settings) -> Withheld:
+        return cls(settings.models_directory, settings.home)
 
     def add(self, name: str) -> None:
         """From now on ``name`` has no canary, whatever its life says; raises OSError."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         told = {**self._told(), name: self._decided_at(name)}
         write_small(self._path, json.dumps(told).encode(), _PRIVATE)
 

@@ -195,7 +195,9 @@ def _numbers(values: Sequence[Sequence[Any]], kind: Column, columns: Sequence[Co
 
 
 def _got(row: object) -> str:
-    return f", got {len(row)}" if isinstance(row, list) else ""
+    if not isinstance(row, list):
+        return ""
+    return ", got lists of another shape" if row and isinstance(row[0], list) else f", got {len(row)}"
 
 
 # Pydantic's words where ours help more; {…} is the error's context. No word of the input is ever repeated.

@@ -40,7 +40,7 @@ class Worker:
     """A registry that is kept as the home says."""
 
     def __init__(self, store: Store, changes: Changes, slot: int = 0, watch_seconds: float = 0.0) -> None:
-        self.withheld = Withheld(store.models_directory, store.models_directory.parent / "run")
+        self.withheld = Withheld(store.models_directory, store.models_directory.parent)
         self.registry = Registry(store, withheld=self.withheld)
         self.caretaker = Caretaker(store, self.registry, changes, self.withheld, watch_seconds)
         self.registry.load()
@@ -204,7 +204,7 @@ def test_a_canary_is_taken_back_in_the_home(on_trial: Store, changes: Changes) -
     worker.caretaker.stop()
 
 
-def test_a_canary_of_a_home_that_cannot_be_written_is_withheld_by_all_workers_and_after_a_restart(
+def test_a_canary_of_a_home_that_cannot_be_written_is_withheld_by_all_workers_and_after_a_reload(
     on_trial: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workers = [Worker(on_trial, changes, slot).start() for slot in range(2)]
@@ -232,7 +232,5 @@ def test_a_canary_that_is_decided_anew_is_not_the_one_that_was_withheld(
 
 @pytest.mark.parametrize("spoiled", [b"", b"{", b"[]", b'{"tiny": "x"}'])
 def test_a_spoiled_list_of_the_withheld_withholds_nothing(on_trial: Store, changes: Changes, spoiled: bytes) -> None:
-    path = on_trial.models_directory.parent / "run" / "models" / "withheld"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(spoiled)
+    (on_trial.models_directory.parent / "withheld.json").write_bytes(spoiled)
     assert Worker(on_trial, changes).registry.canary("tiny") is not None

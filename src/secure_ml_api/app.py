@@ -16,7 +16,7 @@ from .api.documents import Documents, document_routes
 from .api.door import Door
 from .api.guard import install_guard
 from .api.health import health_routes
-from .api.lane import NAME, FastLane, route_of
+from .api.lane import NAME, Environ, FastLane, WsgiAnswer, route_of
 from .api.limits import install_limits
 from .api.oauth import oauth_routes
 from .api.oip import oip_routes
@@ -139,6 +139,12 @@ def takes_in_place(app: Flask, method: str, path: str, body_bytes: int) -> bool:
     if house.lane is None or house.settings.state.url.startswith(("redis", "valkey")):
         return False
     return house.lane.is_quick(method, path, body_bytes)
+
+
+def together(app: Flask) -> Callable[[Sequence[Environ]], list[WsgiAnswer]] | None:
+    """How the fast lane answers requests that have come at once; None where each of them is one by itself."""
+    house = house_of(app)
+    return None if house.lane is None or house.tracing is not None else house.lane.answer_together
 
 
 def reception(app: Flask) -> Reception:

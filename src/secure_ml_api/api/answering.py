@@ -38,10 +38,15 @@ def answer_call(call: Call, services: Services, *, oip: bool) -> Answer:
     """The answer of the spine, or the problem that says what stopped it; never raises."""
     try:
         return predict(call, services)
-    except Refusal as refusal:
-        return answer_refusal(refusal, call, services, oip=oip)
     except Exception as error:  # noqa: BLE001 - the last handler: whatever it is, the caller gets a documented answer
-        return answer_unexpected(error, call.request_id, oip=oip)
+        return answer_stopped(error, call, services, oip=oip)
+
+
+def answer_stopped(error: Exception, call: Call, services: Services, *, oip: bool) -> Answer:
+    """The problem that says what stopped ``call``."""
+    if isinstance(error, Refusal):
+        return answer_refusal(error, call, services, oip=oip)
+    return answer_unexpected(error, call.request_id, oip=oip)
 
 
 def answer_refusal(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from ..errors import BodyTooLarge, MalformedBody, Refusal
 from ..inference.call import Call
 from ..inference.deadline import Deadline
 from ..inference.services import Services
+from ..inference.together import predict_together
 from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..tensors import Signature
@@ -26,11 +27,13 @@ from ..wire.question import Dialect
 from ..wire.rows import ROWS
 from ..wire.tfserving import TENSORFLOW
 from .addresses import Addresses
-from .answering import answer_call, headers_of, observe
+from .answering import Headers, answer_call, answer_stopped, headers_of, observe
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
+WsgiAnswer = tuple[str, Headers, bytes]
+"""Status line, header fields and body."""
 
 _OF_ONE_BYTE = frozenset({"BOOL", "INT8", "UINT8", "BYTES"})
 
@@ -142,6 +145,46 @@ class FastLane:
         start_response(_STATUS_LINES[answer.status], headers)
         return [answer.body]
 
+    def answer_together(self, environs: Sequence[Environ]) -> list[WsgiAnswer]:
+        """The answers to requests that have come at once, all of them ``is_quick`` ones that tell their length."""
+        started_at = time.perf_counter()
+        services = self._services
+        services.metrics.in_flight_changed(len(environs))
+        answers = []
+        try:
+            routes = [_predict_route(environ["PATH_INFO"]) for environ in environs]
+            calls = [
+                self._call(environ, route, int(environ["CONTENT_LENGTH"]))
+                for environ, route in zip(environs, routes, strict=True)
+            ]
+            predict_together(calls, services)
+            for environ, call, route in zip(environs, calls, routes, strict=True):
+                current_request_id.set(call.request_id)
+                error = call.stopped_by
+                answer = call.answer if error is None else answer_stopped(error, call, services, oip=route.oip)
+                headers = headers_of(answer, call)
+                headers.append(("Content-Length", str(len(answer.body))))
+                environ.get(AFTERWARDS, _now)(
+                    partial(
+                        observe,
+                        services,
+                        visit=call,
+                        request_id=call.request_id,
+                        address=call.address,
+                        method="POST",
+                        path=environ["PATH_INFO"],
+                        route=route.template,
+                        status=answer.status,
+                        seconds=time.perf_counter() - started_at,
+                        at=time.time(),
+                        certificate=None,
+                    )
+                )
+                answers.append((_STATUS_LINES[answer.status], headers, answer.body))
+        finally:
+            services.metrics.in_flight_changed(-len(environs))
+        return answers
+
     def _call(self, environ: Environ, route: Route, length: int) -> Call:
         get = environ.get
         arrived_at = arrival_of(environ)
@@ -162,6 +205,13 @@ class FastLane:
             arrived_at=arrived_at,
             request_timeout=get("HTTP_REQUEST_TIMEOUT", ""),
         )
+
+
+def _predict_route(path: str) -> Route:
+    route = route_of(path)
+    if route is None:
+        raise LookupError("not a predict route")
+    return route
 
 
 def arrival_of(environ: Environ) -> float:

@@ -43,6 +43,15 @@ class Batching:
         # Both are straight lines over the rows: what holds for one row and for ``rows`` holds for all between.
         return pace.one_seconds <= hand_over_seconds and pace.seconds(rows) <= hand_over_seconds + read_seconds
 
+    def are_quicker_together(self, model: Model, rows: int) -> bool:
+        """Whether callers who bring ``rows`` in all to one thread should share a run, which is quick then."""
+        pace = model.pace
+        if pace is None or not pace.rows_are_independent or "never" in self._wishes(model):
+            return False
+        if rows > (model.manifest.max_batch_rows or self._settings.max_batch_rows) or not self.is_quick(model, rows):
+            return False
+        return pace.many_seconds / pace.many_rows < _CLEARLY * pace.one_seconds
+
     def distrust(self, model: Model) -> None:
         """From now on no run of ``model`` counts as quick, as one was not."""
         self._distrusted.add(model)
@@ -57,8 +66,7 @@ class Batching:
         return most_rows, settings.max_delay_seconds if linger_seconds is None else linger_seconds
 
     def _merges(self, model: Model) -> bool:
-        wishes = {self._settings.enabled, model.manifest.batching or "auto"}
-        pace = model.pace
+        wishes, pace = self._wishes(model), model.pace
         if "never" in wishes or (pace is not None and not pace.rows_are_independent):
             return False
         if "always" in wishes:
@@ -68,3 +76,6 @@ class Batching:
         merged_row_seconds = pace.many_seconds / pace.many_rows
         saved_seconds = pace.one_seconds - merged_row_seconds
         return saved_seconds > max(self._hand_over_seconds, _CLEARLY * pace.one_seconds)
+
+    def _wishes(self, model: Model) -> tuple[str, str]:
+        return self._settings.enabled, model.manifest.batching or "auto"

@@ -60,6 +60,8 @@ class Call(Visit):
     request_timeout: str = ""
     """The header field Request-Timeout, from then on; empty when there is none."""
 
+    stopped_by: Exception | None = None
+    """What ended its way down, where it goes there together with others."""
     model: Model = field(init=False)
     question: Question = field(init=False)
     outputs: Tensors = field(init=False)

@@ -81,6 +81,26 @@ class Runner:
                 metrics.queue_seconds.observe(job.started_at - asked_at)
         return job.outputs
 
+    def run_each(self, jobs: Sequence[Job], metrics: ModelMetrics) -> None:
+        """Run ``jobs`` of one model, asked for at once in one thread: as one run where that is quick and pays.
+
+        Each has its outputs afterwards, or the ``error`` that ``run`` would have raised.
+        """
+        asked_at = time.perf_counter()
+        if self.batching.are_quicker_together(jobs[0].model, sum(job.rows for job in jobs)):
+            for job in jobs:
+                job.is_quick = True
+            if self._merged(jobs, metrics):
+                metrics.queue_seconds.observe((jobs[0].started_at or asked_at) - asked_at, len(jobs))
+                return
+        for job in jobs:
+            try:
+                if jobs[0].was_stopped:
+                    raise DeadlineExceeded(_TOO_LONG)
+                self.run(job, metrics)
+            except Exception as error:  # noqa: BLE001 - for the caller
+                job.error = error
+
     def _in_line(self, job: Job, metrics: ModelMetrics) -> None:
         self.inside.add(job)
         try:
@@ -133,10 +153,20 @@ class Runner:
 
     def _together(self, jobs: Sequence[Job], metrics: ModelMetrics) -> bool:
         """Run ``jobs`` as one; False when that failed, and all but the first are back in the line."""
+        succeeded = False
+        try:
+            succeeded = self._merged(jobs, metrics)
+        finally:
+            if not succeeded:
+                self.admission.send_back(jobs[1:])
+        return succeeded
+
+    def _merged(self, jobs: Sequence[Job], metrics: ModelMetrics) -> bool:
+        """Run ``jobs`` as one; False when that failed, and nobody has an answer."""
         model = jobs[0].model
         try:
             batch = merge(jobs)
-            jobs[0].until = max(job.deadline.at for job in jobs)
+            jobs[0].until = max([job.deadline.at for job in jobs])
             started_at = time.perf_counter()
             outputs = self._watched(jobs[0], batch.inputs, batch.wanted)
             seconds = time.perf_counter() - started_at
@@ -145,15 +175,11 @@ class Runner:
                 for job, part in zip(jobs, split(outputs, batch.row_counts), strict=True)
             ]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is one caller's and not the others'
-            self.admission.send_back(jobs[1:])
             if jobs[0].was_stopped:
                 return False  # nobody waited any more
             told = {"model": model.name, "version": model.version, "callers": len(jobs), "error": type(error).__name__}
             log.warning("a merged run failed; each of its callers is run alone", extra=told)
             return False
-        except BaseException:
-            self.admission.send_back(jobs[1:])
-            raise
         for job, answer in zip(jobs, answers, strict=True):
             job.outputs, job.started_at = answer, started_at
         _count_run(metrics, seconds, sum(batch.row_counts))

@@ -11,7 +11,7 @@ from time import perf_counter
 from ..auth.policy import is_scope, predict_scopes, require_scope
 from ..errors import InsufficientScope, Overloaded, Refusal, TokenMissing, TokenRefused
 from ..quota.addresses import address_subject
-from ..quota.limiter import Charge
+from ..quota.limiter import Asked, Charge
 from ..wire.compression import compressed, decompressed
 from ..wire.question import Answer, Payload
 from .call import Call, Visit
@@ -111,17 +111,21 @@ def decode(call: Call, services: Services) -> None:
 
 def charge(call: Call, services: Services) -> None:
     """One request and as many rows as the question has off the principal's quotas, and a place in flight; or none."""
+    call.standings, call.lease = services.limiter.admit(*asked_by(call))
+
+
+def asked_by(call: Call) -> Asked:
+    """What ``call`` asks of its client's quotas."""
     principal = call.principal
     charges = (Charge("requests", principal.requests, 1), Charge("rows", principal.rows, call.question.rows))
-    call.standings, call.lease = services.limiter.admit(_client(call), charges, principal.concurrency)
+    return Asked(_client(call), charges, principal.concurrency)
 
 
 def run(call: Call, services: Services) -> None:
     """Run the model on the question's rows, alone or together with those of other callers."""
     model, question = call.model, call.question
     metrics = services.metrics.for_model(model.name, model.version)
-    job = Job(model, question.inputs, question.rows, question.wanted, call.deadline)
-    job.client = call.principal.client_id
+    job = job_of(call)
     is_tried = services.registry.has_trials and call.version is None
     begun_at = perf_counter()
     try:
@@ -138,6 +142,14 @@ def run(call: Call, services: Services) -> None:
     metrics.rows.inc(question.rows)
     for outcome, rows in outcomes(model.signature, call.outputs, question.rows):
         metrics.predicted(outcome, rows)
+
+
+def job_of(call: Call) -> Job:
+    """What ``call`` wants run."""
+    question = call.question
+    job = Job(call.model, question.inputs, question.rows, question.wanted, call.deadline)
+    job.client = call.principal.client_id
+    return job
 
 
 def encode(call: Call, _: Services) -> None:
@@ -161,21 +173,23 @@ STEPS: Steps = (
 
 
 def predict(call: Call, services: Services) -> Answer:
-    """Walk ``call`` down all the steps; raises the Refusal of the step that stops it.
-
-    A request that is refused between authentication and its charge costs one request all the same, or is refused for
-    want of that: mistakes are not free. That there is no room is nobody's mistake.
-    """
+    """Walk ``call`` down all the steps; raises the Refusal of the step that stops it."""
     try:
         for step in services.steps:
             step(call, services)
-    except Overloaded:
-        raise
-    except Refusal:
-        if call.is_authenticated and not call.standings:
-            charges = (Charge("requests", call.principal.requests, 1),)
-            call.standings = services.limiter.charge(_client(call), charges)
+    except Refusal as refusal:
+        charge_mistake(call, refusal, services)
         raise
     finally:
         call.leave()
     return call.answer
+
+
+def charge_mistake(call: Call, refusal: Refusal, services: Services) -> None:
+    """One request off the quota of a call that ``refusal`` has stopped before its charge; raises as ``limit`` does.
+
+    Mistakes are not free. That there is no room is nobody's mistake.
+    """
+    if call.is_authenticated and not call.standings and not isinstance(refusal, Overloaded):
+        charges = (Charge("requests", call.principal.requests, 1),)
+        call.standings = services.limiter.charge(_client(call), charges)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
 from struct import pack, unpack
 from threading import Lock
@@ -81,7 +81,7 @@ class InFlight:
             self._forget_what_a_parent_held()
             mine = self._mine.get(subject, 0) + 1
             if not self._takes_kept(subject) and not self._fits(subject, mine, limit):
-                raise _full(limit)
+                raise all_taken(limit)
             self._mine[subject] = mine
         return Lease(self, subject, limit)
 
@@ -107,6 +107,32 @@ class InFlight:
             self._takes_kept(subject)
             self._mine[subject] = mine
         return Lease(self, subject, limit)
+
+    def enter_each(self, limits: Mapping[str, int], use: Callable[[Any, Container[str]], object]) -> dict[str, Lease]:
+        """One place for each subject of ``limits`` that has one free of its limit, in one transaction with ``use``.
+
+        ``use`` is handed the transaction, and those that found no place. Raises StorageUnavailable, and what ``use``
+        raises, with nothing done.
+        """
+        if self._state is None:
+            raise StorageUnavailable("places are counted in this process alone")
+        with self._lock:
+            self._forget_what_a_parent_held()
+            full = set()
+            with self._state.over_all(write=True) as (transaction, tables):
+                for subject, limit in limits.items():
+                    if not self._kept.get(subject):
+                        try:
+                            mine = self._mine.get(subject, 0) + 1
+                            self._write_place(transaction, tables["in_flight"], subject, mine, limit)
+                        except QuotaExceeded:
+                            full.add(subject)
+                use(transaction, full)
+            entered = limits.keys() - full
+            for subject in entered:
+                self._takes_kept(subject)
+                self._mine[subject] = self._mine.get(subject, 0) + 1
+        return {subject: Lease(self, subject, limits[subject]) for subject in entered}
 
     def leave(self, subject: str, limit: int) -> None:
         with self._lock:
@@ -137,7 +163,7 @@ class InFlight:
         key, slot = subject.encode(), self._current_slot()
         others = _others(transaction.get(key, db=table), slot)
         if sum(others[1::2]) + mine > limit:
-            raise _full(limit)
+            raise all_taken(limit)
         transaction.put(key, pack(f"<{len(others) + 2}I", *others, slot, mine), db=table)
 
     def mend(self) -> None:
@@ -227,7 +253,7 @@ class _Disagreed(Exception):
     """What was asked inside a transaction said no."""
 
 
-def _full(limit: int) -> QuotaExceeded:
+def all_taken(limit: int) -> QuotaExceeded:
     return QuotaExceeded(f"{limit} requests are in flight already; more are taken when one ends", 1)
 
 

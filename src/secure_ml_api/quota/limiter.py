@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..errors import QuotaExceeded, StorageUnavailable
 from .failover import Failover
 from .flask_storage import STORAGE_URI
-from .in_flight import InFlight, Lease
+from .in_flight import InFlight, Lease, all_taken
 from .lmdb_storage import LmdbStorage
 from .rates import parse_rate
 from .used_up import UsedUp
@@ -35,6 +35,17 @@ class Standing(NamedTuple):
     window_seconds: int
     remaining: int
     reset_seconds: int
+
+
+class Asked(NamedTuple):
+    """What one request asks for, of those that are admitted together."""
+
+    subject: str
+    charges: Sequence[Charge]
+    places: int
+
+
+Admitted = tuple[tuple[Standing, ...], Lease | None]
 
 
 class Limiter:
@@ -97,6 +108,44 @@ class Limiter:
             self._used_up.note(wanted, verdict[1])
             raise _refusal(charges, _standings(charges, wanted, verdict[1]))
         return _standings(charges, wanted, verdict[1]), lease
+
+    def admit_each(self, asked: Sequence[Asked]) -> list[Admitted | QuotaExceeded] | None:
+        """``admit`` for several requests that are worked on one after the other, or as one, in one transaction.
+
+        So they are one request in flight of each subject: the first of its requests that is admitted has the lease, and
+        it must be released after the last. None, with nothing done, where that cannot be done in one transaction.
+        """
+        store = self.counters.in_shared_state
+        if store is None:
+            return None
+        subjects = [_short(each.subject) for each in asked]
+        wanted = [_wanted(each.subject, each.charges) for each in asked]
+        verdicts: list[Verdict | None] = []
+
+        def charge(transaction: Any, full: Container[str]) -> None:
+            fitting = (None if subject in full else each for subject, each in zip(subjects, wanted, strict=True))
+            verdicts[:] = store.charge_each_within(transaction, fitting)
+
+        try:
+            leases = self._in_flight.enter_each(
+                {subject: each.places for subject, each in zip(subjects, asked, strict=True)}, charge
+            )
+        except StorageUnavailable:
+            return None  # what does not answer is met again by each alone, where it has its own way to fail
+        answers: list[Admitted | QuotaExceeded] = []
+        for subject, each, its, verdict in zip(subjects, asked, wanted, verdicts, strict=True):
+            if verdict is None:
+                answers.append(all_taken(each.places))
+                continue
+            standings = _standings(each.charges, its, verdict[1])
+            if verdict[0]:
+                answers.append((standings, leases.pop(subject, None)))
+            else:
+                self._used_up.note(its, verdict[1])
+                answers.append(_refusal(each.charges, standings))
+        for unused in leases.values():
+            unused.release()
+        return answers
 
     def check(self, subject: str, charge: Charge) -> None:
         """Raise QuotaExceeded if this process knows that the quota is used up until its window ends.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ import lmdb
 from ..errors import StorageUnavailable
 from ..state.shared import SharedState, shared_state
 from .counters import WindowStorage
-from .windows import Table, Verdict, Wanted, is_over, stored_key, weigh
+from .windows import Seen, Table, Verdict, Wanted, is_over, stored_key, weigh
 
 Answer = TypeVar("Answer")
 
@@ -58,6 +58,13 @@ class LmdbStorage(WindowStorage):
     def charge_within(self, transaction: Table, wanted: Wanted) -> Verdict:
         """As ``charge``, in a write transaction of the shared state that does other things as well."""
         return weigh(transaction, wanted, self._clock(), charge=True)
+
+    def charge_each_within(self, transaction: Table, wanted: Iterable[Wanted | None]) -> list[Verdict | None]:
+        """As ``charge_within``, for each of several that stand for themselves; None for None."""
+        seen, now_ns = Seen(transaction), self._clock()
+        verdicts = [None if each is None else weigh(seen, each, now_ns, charge=True) for each in wanted]
+        seen.write()
+        return verdicts
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         try:

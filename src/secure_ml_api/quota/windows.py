@@ -44,6 +44,27 @@ class Table(Protocol):
     def put(self, key: bytes, value: bytes, /) -> object: ...
 
 
+class Seen:
+    """A table of which each record is read once and written once, by ``write``, however often it is charged between."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._records: dict[bytes, bytes | None] = {}
+        self._changed: dict[bytes, bytes] = {}
+
+    def get(self, key: bytes, /) -> bytes | None:
+        if key not in self._records:
+            self._records[key] = self._table.get(key)
+        return self._records[key]
+
+    def put(self, key: bytes, value: bytes, /) -> None:
+        self._records[key] = self._changed[key] = value
+
+    def write(self) -> None:
+        for key, value in self._changed.items():
+            self._table.put(key, value)
+
+
 def weigh(table: Table, wanted: Wanted, now_ns: int, *, charge: bool) -> Verdict:
     """Whether ``wanted`` fits as a whole; with ``charge`` it is also taken, all of it or nothing.
 

@@ -21,11 +21,18 @@ from typing import Any
 
 from .deputy import Deputy
 from .gthread import GuardedThreads
-from .plain_answer import whole_answer
+from .plain_answer import composed, whole_answer
 from .plain_connection import PlainConnection, Takes, worker_constants
 from .plain_request import Environ
+from .program import Together, WsgiAnswer
 
 logger = logging.getLogger(__name__)
+
+# The first of those that are answered together waits for the last of them.
+_MOST_TOGETHER = 16
+_MOST_BYTES_TOGETHER = 16 * 1024
+
+Gathered = tuple[PlainConnection, Environ]
 
 
 class InPlace(GuardedThreads):
@@ -34,8 +41,11 @@ class InPlace(GuardedThreads):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._takes: Takes
-        self.answering: tuple[PlainConnection, Environ] | None = None
+        self.answering: list[Gathered] | None = None
         """What the main thread asks the application right now."""
+        self._together: Together | None
+        self._gathered: list[Gathered] = []
+        self._gathered_bytes = 0
         self.is_deposed = False
         """Whether the main thread, if it ever comes back, has nothing to do any more."""
         self._constants: Environ
@@ -43,9 +53,25 @@ class InPlace(GuardedThreads):
 
     def run(self) -> None:
         self._takes = self.app.in_place_rule()
+        # The certificate of a connection is told to the application by what is around it, for one request at a time.
+        certificates = self.app.certificates
+        asks_clients = certificates is not None and certificates.asks_clients
+        self._together = None if asks_clients else self.app.together()
         self._constants = {**worker_constants(self.cfg), "secure_ml_api.afterwards": self._afterwards.append}
         Deputy(self).start()
         super().run()
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """One turn of the loop: what has come is gathered and answered together, in groups of a bounded size."""
+        events = self.poller.select(timeout)
+        self._shedding.begin_turn(len(events))
+        for key, _ in events:
+            key.data(key.fileobj)
+            if len(self._gathered) >= _MOST_TOGETHER or self._gathered_bytes >= _MOST_BYTES_TOGETHER:
+                self._answer_gathered()
+        while self._gathered:
+            self._answer_gathered()
+        self._shedding.end_turn()
 
     def _turn(self) -> None:
         super()._turn()
@@ -81,9 +107,46 @@ class InPlace(GuardedThreads):
                 super()._work_off(connection)
                 return
             self._count()
+            if self._goes_together(connection, environ):
+                self._gathered.append((connection, environ))
+                self._gathered_bytes += int(environ["CONTENT_LENGTH"])
+                return
             if not self._answer(connection, environ):
                 return
         self._look_at_rest(connection)
+
+    def _goes_together(self, connection: PlainConnection, environ: Environ) -> bool:
+        on_api_port = connection.server[1] != self._limits.metrics_port
+        return self._together is not None and on_api_port and "CONTENT_LENGTH" in environ
+
+    def _answer_gathered(self) -> None:
+        """Answer one request of each connection that has one; what a client has sent beyond it is looked at then."""
+        gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        try:
+            answers = self._answers_together(gathered)
+        except Exception:
+            logger.exception("requests failed outside of the application's own handlers")
+            for connection, _ in gathered:
+                self._refuse(connection, 500)
+            return
+        for (connection, _), answer in zip(gathered, answers, strict=True):
+            try:
+                connection.closes = connection.closes or self._is_last()
+                sent = self._send_whole(connection, composed(*answer, closes=connection.closes))
+            except Exception:
+                logger.exception("a request failed outside of the application's own handlers")
+                self._refuse(connection, 500)
+                continue
+            if sent:
+                self._work_off(connection)
+
+    def _answers_together(self, gathered: list[Gathered]) -> list[WsgiAnswer]:
+        self.answering = gathered
+        try:
+            assert self._together is not None
+            return self._together([environ for _, environ in gathered])
+        finally:
+            self._answered_in_time()
 
     def _answer(self, connection: PlainConnection, environ: Environ) -> bool:
         """Answer one request; whether the connection can carry the next one already."""
@@ -93,6 +156,10 @@ class InPlace(GuardedThreads):
             logger.exception("a request failed outside of the application's own handlers")
             self._refuse(connection, 500)
             return False
+        return self._send_whole(connection, answer)
+
+    def _send_whole(self, connection: PlainConnection, answer: bytes) -> bool:
+        """Send an answer, or leave it to the poller; whether the connection can carry the next request already."""
         connection.unsent = memoryview(answer)
         if not self._send(connection):
             return False
@@ -103,23 +170,28 @@ class InPlace(GuardedThreads):
 
     def _whole_answer(self, connection: PlainConnection, environ: Environ) -> tuple[bytes, bool]:
         """What the application answers; does not return when it took so long that the deputy took over."""
-        self.answering = (connection, environ)
+        self.answering = [(connection, environ)]
         try:
             return whole_answer(self.wsgi, environ, lambda: connection.closes or self._is_last())
         finally:
-            self.answering = None
-            while self.is_deposed:
-                time.sleep(0.01)
+            self._answered_in_time()
 
-    def take_over(self, stuck: tuple[PlainConnection, Environ]) -> None:
-        """In the deputy's thread: answer what the main thread is ``stuck`` in, then do all its work.
+    def _answered_in_time(self) -> None:
+        """Go on; does not return when the deputy took over."""
+        self.answering = None
+        while self.is_deposed:
+            time.sleep(0.01)
+
+    def take_over(self, stuck: list[Gathered]) -> None:
+        """In the deputy's thread: answer those whom the main thread is ``stuck`` in, then do all its work.
 
         From now on nothing is answered in place, and another worker is asked for; this one serves until then. Python
         runs handlers of signals in the main thread only, so they are read from the pipe that they leave a byte in.
         """
         self._takes = _nothing
         self.app.board.ask_for_relief(self.slot)
-        self._refuse(stuck[0], 504)
+        for connection, _ in stuck:
+            self._refuse(connection, 504)
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, self._signalled)
         self._serve()
         self.cfg.worker_exit(None, self)

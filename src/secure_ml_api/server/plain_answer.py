@@ -39,6 +39,11 @@ def whole_answer(
             chunks.close()
     status, headers = begun
     closes = is_last()
+    return composed(status, headers, body, closes=closes), closes
+
+
+def composed(status: str, headers: list[tuple[str, str]], body: bytes, *, closes: bool) -> bytes:
+    """The bytes of an answer; raises UnfitAnswer for a header field that would end early."""
     fields = "".join(map("\r\n%s: %s".__mod__, headers))
     option = "close" if closes else "keep-alive"
     head = f"HTTP/1.1 {status}\r\nDate: {_date(int(time.time()))}\r\nConnection: {option}{fields}"
@@ -47,7 +52,7 @@ def whole_answer(
         raise UnfitAnswer("a header field holds the end of a line")
     if "\r\ncontent-length: " not in head.lower() and not status.startswith(_BODILESS):
         head += f"\r\nContent-Length: {len(body)}"
-    return f"{head}\r\n\r\n".encode("latin-1") + body, closes
+    return f"{head}\r\n\r\n".encode("latin-1") + body
 
 
 @lru_cache(maxsize=2)

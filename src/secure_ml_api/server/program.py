@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..inference.reception import Reception
 from ..settings import Settings
 
+WsgiAnswer = tuple[str, list[tuple[str, str]], bytes]
+"""Status line, header fields and body."""
+Together = Callable[[Sequence[dict[str, Any]]], list[WsgiAnswer]]
+"""WSGI environments → an answer for each of them."""
+
 
 def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — takes_in_place
     """Every request needs a thread."""
     return False
+
+
+def nothing_together(app: Any) -> Together | None:  # noqa: ARG001 — the shape of together
+    """Every request is answered by itself."""
+    return None
 
 
 def no_relief(app: Any, ask_for_relief: Callable[[], None]) -> None:
@@ -52,6 +62,8 @@ class Program:
     new worker should take over. The old one serves until then, and finishes what it has."""
     reception: Callable[[Any], Reception] = nobody_turned_away
     """(app) in a worker: what it asks before it gives a request to the application."""
+    together: Callable[[Any], Together | None] = nothing_together
+    """(app) in a worker: how requests that it takes in place and that tell their length are answered together."""
 
 
 def standard_program() -> Program:
@@ -68,4 +80,5 @@ def standard_program() -> Program:
         app.takes_in_place,
         app.offer_relief,
         app.reception,
+        app.together,
     )

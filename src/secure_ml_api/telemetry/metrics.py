@@ -99,10 +99,10 @@ class Distribution:
         self._buckets: Sequence[Number] = series._buckets  # noqa: SLF001
         self._sum: Number = series._sum  # noqa: SLF001
 
-    def observe(self, amount: float) -> None:
-        """Count ``amount``."""
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._bounds, amount)].inc(1)
+    def observe(self, amount: float, times: int = 1) -> None:
+        """Count ``amount``, so many times."""
+        self._sum.inc(amount * times)
+        self._buckets[bisect_left(self._bounds, amount)].inc(times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import Overloaded, QuotaExceeded, Refusal
 from ..inference.call import Call, Visit
@@ -12,7 +12,7 @@ from ..inference.services import Services
 from ..inference.spine import predict
 from ..quota.headers import ratelimit_headers
 from ..telemetry.client_certificates import ClientCertificate
-from ..telemetry.logs import log_access
+from ..telemetry.logs import Access, log_access
 from ..wire.question import Answer
 from .problems import http_answer, refusal_answer
 
@@ -77,37 +77,35 @@ def headers_of(answer: Answer, visit: Visit) -> Headers:
     return headers
 
 
-def observe(
-    services: Services,
-    *,
-    visit: Visit | None,
-    request_id: str,
-    address: str,
-    method: str,
-    path: str,
-    route: str,
-    status: int,
-    seconds: float,
-    at: float,
-    certificate: ClientCertificate | None,
-) -> None:
-    """Count and log one request that was answered ``at`` this second of the wall clock.
+class Seen(NamedTuple):
+    """One request that was answered ``at`` this second of the wall clock, ``seconds`` after it was taken up.
 
-    ``route`` is the template of its rule, never what the caller wrote. May be called some time after the answer.
+    ``route`` is the template of its rule, never what the caller wrote; ``visit`` is None where there was no guard.
     """
-    services.metrics.request_answered(route, method, status, seconds)
-    log_access(
-        request_id=request_id,
-        method=method,
-        path=path,
-        route=route,
-        status=status,
-        seconds=seconds,
-        address=address,
-        client_id=visit.principal.client_id if visit is not None and visit.is_authenticated else None,
-        at=at,
-        certificate=certificate,
-    )
+
+    visit: Visit | None
+    request_id: str
+    address: str
+    method: str
+    path: str
+    route: str
+    status: int
+    seconds: float
+    at: float
+    certificate: ClientCertificate | None
+
+
+def observe(services: Services, *seen: Seen) -> None:
+    """Count and log requests; may be called some time after the answers."""
+    answered = services.metrics.request_answered
+    accesses = []
+    for visit, request_id, address, method, path, route, status, seconds, at, certificate in seen:
+        answered(route, method, status, seconds)
+        client_id = visit.principal.client_id if visit is not None and visit.is_authenticated else None
+        accesses.append(
+            Access(request_id, method, path, route, status, seconds, at, address, client_id, certificate),
+        )
+    log_access(*accesses)
 
 
 def _together(earlier: Iterable[Standing], later: Iterable[Standing]) -> tuple[Standing, ...]:

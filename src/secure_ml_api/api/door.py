@@ -18,7 +18,7 @@ from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..wire.question import Answer, Dialect
 from .addresses import Addresses
-from .answering import SECURITY_HEADERS, answer_call, answer_refusal, answer_unexpected, observe
+from .answering import SECURITY_HEADERS, Seen, answer_call, answer_refusal, answer_unexpected, observe
 from .lane import arrival_of
 from .problems import http_answer
 
@@ -82,8 +82,7 @@ class Door:
         visit: Visit | None = g.visit
         if visit is not None and visit.standings and "RateLimit" not in response.headers:
             response.headers.update(ratelimit_headers(visit.standings))
-        observe(
-            self.services,
+        seen = Seen(
             visit=visit,
             request_id=g.request_id,
             address=g.address,
@@ -95,6 +94,7 @@ class Door:
             at=time.time(),
             certificate=current_client_certificate.get(),
         )
+        observe(self.services, seen)
         return response
 
     def _leave(self, _: BaseException | None) -> None:

@@ -23,11 +23,11 @@ from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..tensors import Signature
 from ..wire.oip import OIP
-from ..wire.question import Dialect
+from ..wire.question import Answer, Dialect
 from ..wire.rows import ROWS
 from ..wire.tfserving import TENSORFLOW
 from .addresses import Addresses
-from .answering import Headers, answer_call, answer_stopped, headers_of, observe
+from .answering import Headers, Seen, answer_call, answer_stopped, headers_of, observe
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -123,26 +123,11 @@ class FastLane:
             call = self._call(environ, route, int(length))
             current_request_id.set(call.request_id)
             answer = answer_call(call, services, oip=route.oip)
-            headers = headers_of(answer, call)
-            headers.append(("Content-Length", str(len(answer.body))))
-            seen = partial(
-                observe,
-                services,
-                visit=call,
-                request_id=call.request_id,
-                address=call.address,
-                method="POST",
-                path=environ["PATH_INFO"],
-                route=route.template,
-                status=answer.status,
-                seconds=time.perf_counter() - started_at,
-                at=time.time(),
-                certificate=current_client_certificate.get(),
-            )
+            seen = _seen(call, route, environ["PATH_INFO"], answer.status, started_at)
         finally:
             services.metrics.in_flight_changed(-1)
-        environ.get(AFTERWARDS, _now)(seen)
-        start_response(_STATUS_LINES[answer.status], headers)
+        environ.get(AFTERWARDS, _now)(partial(observe, services, seen))
+        start_response(*_head(answer, call))
         return [answer.body]
 
     def answer_together(self, environs: Sequence[Environ]) -> list[WsgiAnswer]:
@@ -150,7 +135,6 @@ class FastLane:
         started_at = time.perf_counter()
         services = self._services
         services.metrics.in_flight_changed(len(environs))
-        answers = []
         try:
             routes = [_predict_route(environ["PATH_INFO"]) for environ in environs]
             calls = [
@@ -158,31 +142,14 @@ class FastLane:
                 for environ, route in zip(environs, routes, strict=True)
             ]
             predict_together(calls, services)
+            answers, seen = [], []
             for environ, call, route in zip(environs, calls, routes, strict=True):
-                current_request_id.set(call.request_id)
-                error = call.stopped_by
-                answer = call.answer if error is None else answer_stopped(error, call, services, oip=route.oip)
-                headers = headers_of(answer, call)
-                headers.append(("Content-Length", str(len(answer.body))))
-                environ.get(AFTERWARDS, _now)(
-                    partial(
-                        observe,
-                        services,
-                        visit=call,
-                        request_id=call.request_id,
-                        address=call.address,
-                        method="POST",
-                        path=environ["PATH_INFO"],
-                        route=route.template,
-                        status=answer.status,
-                        seconds=time.perf_counter() - started_at,
-                        at=time.time(),
-                        certificate=None,
-                    )
-                )
-                answers.append((_STATUS_LINES[answer.status], headers, answer.body))
+                answer = _answer_of(call, services, oip=route.oip)
+                answers.append((*_head(answer, call), answer.body))
+                seen.append(_seen(call, route, environ["PATH_INFO"], answer.status, started_at))
         finally:
             services.metrics.in_flight_changed(-len(environs))
+        environs[0].get(AFTERWARDS, _now)(partial(observe, services, *seen))
         return answers
 
     def _call(self, environ: Environ, route: Route, length: int) -> Call:
@@ -227,6 +194,36 @@ def _least_row_bytes(signature: Signature) -> int:
     A byte alone may be a value of the shortest types, an empty text, or a missing number in CSV.
     """
     return sum(1 if column.datatype in _OF_ONE_BYTE or column.allow_missing else 2 for column in signature.columns)
+
+
+def _answer_of(call: Call, services: Services, *, oip: bool) -> Answer:
+    """What a call that was walked down together with others has come to."""
+    if call.stopped_by is None:
+        return call.answer
+    current_request_id.set(call.request_id)
+    return answer_stopped(call.stopped_by, call, services, oip=oip)
+
+
+def _head(answer: Answer, call: Call) -> tuple[str, Headers]:
+    """Status line and header fields."""
+    headers = headers_of(answer, call)
+    headers.append(("Content-Length", str(len(answer.body))))
+    return _STATUS_LINES[answer.status], headers
+
+
+def _seen(call: Call, route: Route, path: str, status: int, started_at: float) -> Seen:
+    return Seen(
+        visit=call,
+        request_id=call.request_id,
+        address=call.address,
+        method="POST",
+        path=path,
+        route=route.template,
+        status=status,
+        seconds=time.perf_counter() - started_at,
+        at=time.time(),
+        certificate=current_client_certificate.get(),
+    )
 
 
 def _now(task: Callable[[], None]) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from ..auth.principal import Principal
 from ..errors import QuotaExceeded, Refusal
 from ..models.model import Model
 from ..telemetry.request_ids import current_request_id
 from .call import Call
 from .outcomes import failure, outcomes
 from .services import Services
-from .spine import asked_by, charge, charge_mistake, job_of, run
+from .spine import asked_by, authenticate, charge, charge_mistake, job_of, run
 
 Step = Callable[[Call, Services], None]
 
@@ -38,6 +39,7 @@ def predict_together(calls: Sequence[Call], services: Services) -> None:
                 call.stopped_by = error
     for call in calls:
         call.leave()
+    current_request_id.set(None)
 
 
 def _each(step: Step, calls: Sequence[Call], services: Services) -> None:
@@ -47,6 +49,19 @@ def _each(step: Step, calls: Sequence[Call], services: Services) -> None:
             step(call, services)
         except Exception as error:  # noqa: BLE001 - for the caller
             call.stopped_by = error
+
+
+def _authenticate_all(calls: Sequence[Call], services: Services) -> None:
+    """Whom a token stands for, it stands for in all requests of this instant; who is refused is refused each time."""
+    principals: dict[str | None, Principal] = {}
+    for call in calls:
+        principal = principals.get(call.authorization)
+        if principal is not None:
+            call.principal = principal
+            continue
+        _each(authenticate, (call,), services)
+        if call.stopped_by is None:
+            principals[call.authorization] = call.principal
 
 
 def _charge_all(calls: Sequence[Call], services: Services) -> None:
@@ -99,4 +114,8 @@ def _run_together(model: Model, calls: Sequence[Call], services: Services) -> No
         metrics.predicted(outcome, rows)
 
 
-_AT_ONCE: dict[Step, Callable[[Sequence[Call], Services], None]] = {charge: _charge_all, run: _run_all}
+_AT_ONCE: dict[Step, Callable[[Sequence[Call], Services], None]] = {
+    authenticate: _authenticate_all,
+    charge: _charge_all,
+    run: _run_all,
+}

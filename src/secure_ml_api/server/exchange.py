@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from gunicorn.http import wsgi
 
 from ..errors import BodyTooSlow, MalformedBody
 from ..telemetry.client_certificates import CLIENT_CERTIFICATE
-from ..telemetry.logs import log_access
+from ..telemetry.logs import Access, log_access
 from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
 from .answer import Answer, Body, GivenUp
@@ -99,15 +100,17 @@ class Exchanges:
             return False
         request_id = new_request_id()
         self._metrics.rejected(REASONS.get(status, "bad_request"))
-        log_access(
+        access = Access(
             request_id=request_id,
             method="",
             path="",
             route="unparsed",
             status=status,
             seconds=0.0,
+            at=time.time(),
             address=str(connection.client[0]),
         )
+        log_access(access)
         try:
             connection.sock.setblocking(False)
             answer = error_answer(

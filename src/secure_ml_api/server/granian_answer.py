@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..telemetry.logs import log_access
+from ..telemetry.logs import Access, log_access
 from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
 from .error_pages import problem_body
@@ -45,15 +46,17 @@ class Answers:
         """Answer without the application and close the connection; ``environ`` may be all but empty."""
         request_id = new_request_id()
         self._metrics.rejected(REASONS.get(status, "bad_request"))
-        log_access(
+        access = Access(
             request_id=request_id,
             method="",
             path="",
             route="unparsed",
             status=status,
             seconds=0.0,
+            at=time.time(),
             address=environ.get("REMOTE_ADDR", "unknown"),
         )
+        log_access(access)
         under_v2 = environ.get("PATH_INFO", "").startswith("/v2")
         headers = [
             _CLOSE,

@@ -43,7 +43,7 @@ class InPlace(GuardedThreads):
         self._takes: Takes
         self.answering: list[Gathered] | None = None
         """What the main thread asks the application right now."""
-        self._together: Together | None
+        self._together: Together | None = None
         self._gathered: list[Gathered] = []
         self._gathered_bytes = 0
         self.is_deposed = False
@@ -122,8 +122,10 @@ class InPlace(GuardedThreads):
     def _answer_gathered(self) -> None:
         """Answer one request of each connection that has one; what a client has sent beyond it is looked at then."""
         gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
+        if self._together is None or not gathered:
+            return
         try:
-            answers = self._answers_together(gathered)
+            answers = self._answers_together(self._together, gathered)
         except Exception:
             logger.exception("requests failed outside of the application's own handlers")
             for connection, _ in gathered:
@@ -140,11 +142,10 @@ class InPlace(GuardedThreads):
             if sent:
                 self._work_off(connection)
 
-    def _answers_together(self, gathered: list[Gathered]) -> list[WsgiAnswer]:
+    def _answers_together(self, together: Together, gathered: list[Gathered]) -> list[WsgiAnswer]:
         self.answering = gathered
         try:
-            assert self._together is not None
-            return self._together([environ for _, environ in gathered])
+            return together([environ for _, environ in gathered])
         finally:
             self._answered_in_time()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -44,6 +44,18 @@ def write_encoded(line: bytes) -> None:
             line = line[os.write(_STDERR, line) :]
     except OSError:
         pass
+
+
+def write_together(lines: Iterable[bytes]) -> None:
+    """``write_encoded`` for several lines, with as few writes as keep each of them whole."""
+    waiting = b""
+    for line in lines:
+        if len(waiting) + len(line) > MAX_LINE_BYTES and waiting:
+            write_encoded(waiting)
+            waiting = b""
+        waiting += line
+    if waiting:
+        write_encoded(waiting)
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

@@ -1,37 +1,62 @@
-"""Two doors, one truth: whatever is asked, the fast lane and Flask answer with the same status, headers and bytes."""
+"""Two doors, one truth: whatever is asked, the fast lane and Flask answer with the same status, headers and bytes.
+
+And so does the lane in company, where a request is one of several that are answered together.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import Client, EnvironBuilder, TestResponse
 
-from secure_ml_api.api.lane import Wsgi
+from secure_ml_api.api.lane import Environ, FastLane, StartResponse, Wsgi, route_of
 from support.application import Application
 from support.bodies import GOOD, MALFORMED, OIP, ROWS, TENSORFLOW, UNFIT_ROWS, UNFIT_TENSORFLOW, UNFIT_TENSORS, tensor
 
 _numbers = count()
+JSON = {"Content-Type": "application/json"}
+
+
+class Company:
+    """The fast lane as it answers a request between two others: a good one, and one that is refused."""
+
+    def __init__(self, lane: FastLane, token: str) -> None:
+        self._lane = lane
+        self._token = token
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        is_for_it = environ["REQUEST_METHOD"] == "POST" and route_of(environ["PATH_INFO"]) is not None
+        if not is_for_it or "HTTP_TRANSFER_ENCODING" in environ or not environ.get("CONTENT_LENGTH", "").isdigit():
+            return self._lane(environ, start_response)
+        first, answer, last = self._lane.answer_together([self._neighbour(GOOD), environ, self._neighbour(b"{")])
+        assert (first[0], json.loads(first[2])["label"], last[0]) == ("200 OK", "setosa", "400 BAD REQUEST")
+        start_response(*answer[:2])
+        return [answer[2]]
+
+    def _neighbour(self, body: bytes) -> Environ:
+        headers = [("Authorization", f"Bearer {self._token}"), *JSON.items()]
+        return EnvironBuilder(ROWS, method="POST", data=body, headers=headers).get_environ()
 
 
 class Doors:
-    """Both doors of one application, each asked by a client of its own with the same scopes and quotas."""
+    """All ways into one application, each asked by a client of its own with the same scopes and quotas."""
 
     def __init__(self, application: Application) -> None:
         lane = application.house.lane
         assert lane is not None
-        self._doors: tuple[Wsgi, Wsgi] = (lane, lane.behind)
+        self._doors: tuple[Wsgi, ...] = (lane, lane.behind, Company(lane, application.token("predict:*")))
         self._application = application
-        self._tokens: dict[str, tuple[str, str]] = {}
+        self._tokens: dict[str, tuple[str, ...]] = {}
 
-    def tokens(self, kind: str) -> tuple[str, str]:
+    def tokens(self, kind: str) -> tuple[str, ...]:
         """One token for each door, of clients that were made alike."""
         if kind not in self._tokens:
             scopes, options = {
@@ -41,18 +66,18 @@ class Doors:
                 "few rows": (("predict:*",), {"rows": "5/hour"}),
             }[kind]
             make = self._application.token
-            self._tokens[kind] = (make(*scopes, concurrency=8, **options), make(*scopes, concurrency=8, **options))
+            self._tokens[kind] = tuple(make(*scopes, concurrency=8, **options) for _ in self._doors)
         return self._tokens[kind]
 
     def ask(self, path: str, body: bytes, headers: Mapping[str, str], kind: str | None = "any model") -> TestResponse:
-        """The one answer of both doors."""
+        """The one answer of all doors."""
         request_id = f"r-{next(_numbers)}"
         answers = []
-        for door, token in zip(self._doors, self.tokens(kind) if kind else (None, None), strict=True):
+        for door, token in zip(self._doors, self.tokens(kind) if kind else (None,) * len(self._doors), strict=True):
             sent = {"X-Request-Id": request_id, **({"Authorization": f"Bearer {token}"} if token else {}), **headers}
             answers.append(Client(door).post(path, data=body, headers=sent))
         seen = [(answer.status, said(answer), answer.get_data()) for answer in answers]
-        assert seen[0] == seen[1]
+        assert seen[0] == seen[1] == seen[2]
         return answers[0]
 
 
@@ -69,7 +94,6 @@ def doors(application: Application) -> Doors:
     return Doors(application)
 
 
-JSON = {"Content-Type": "application/json"}
 GOOD_BODIES = {
     "one row": (ROWS, GOOD),
     "a row by name": (
@@ -186,8 +210,8 @@ def test_quotas_run_out_alike(doors: Doors, kind: str) -> None:
 
 
 def test_what_has_no_length_is_answered_alike(doors: Doors) -> None:
-    for door in (0, 1):
-        answer = Client(doors._doors[door]).post(ROWS, headers={**JSON, "Transfer-Encoding": "chunked"})
+    for door in doors._doors:
+        answer = Client(door).post(ROWS, headers={**JSON, "Transfer-Encoding": "chunked"})
         assert answer.status_code == 401
 
 

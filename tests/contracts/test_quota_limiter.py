@@ -21,10 +21,11 @@ from secure_ml_api.quota.counters import Counters
 from secure_ml_api.quota.failover import Failover
 from secure_ml_api.quota.flask_storage import FlaskLimiterStorage
 from secure_ml_api.quota.in_flight import InFlight
-from secure_ml_api.quota.limiter import Charge, Limiter, Standing
+from secure_ml_api.quota.limiter import Limiter
 from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.memory_storage import MemoryStorage
 from secure_ml_api.quota.redis_storage import open_redis
+from secure_ml_api.quota.standings import Charge, Standing
 from secure_ml_api.quota.windows import NANOSECONDS
 from secure_ml_api.state.shared import shared_state
 from support.charging import charge_in_processes

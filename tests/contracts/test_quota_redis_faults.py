@@ -12,9 +12,10 @@ import pytest
 from secure_ml_api.errors import QuotaExceeded, SettingsError, StorageUnavailable
 from secure_ml_api.quota.failover import PAUSE_SECONDS, Failover
 from secure_ml_api.quota.in_flight import InFlight
-from secure_ml_api.quota.limiter import Charge, Limiter
+from secure_ml_api.quota.limiter import Limiter
 from secure_ml_api.quota.memory_storage import MemoryStorage
 from secure_ml_api.quota.redis_storage import open_redis
+from secure_ml_api.quota.standings import Charge
 from support.redis_server import RedisServer
 
 ONE = [Charge("requests", "3/day")]

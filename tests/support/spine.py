@@ -17,7 +17,8 @@ from secure_ml_api.inference.runner import Runner
 from secure_ml_api.inference.services import Services
 from secure_ml_api.inference.spine import GUARD, STEPS
 from secure_ml_api.models.pace import Pace
-from secure_ml_api.quota.limiter import Charge, Standing
+from secure_ml_api.quota.limiter import Asked
+from secure_ml_api.quota.standings import Charge, Standing
 from secure_ml_api.settings import BatchingSettings, QuotasSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Signature, Tensors
@@ -88,6 +89,9 @@ class FakeLimiter:
         except QuotaExceeded:
             lease.release()
             raise
+
+    def admit_each(self, asked: Sequence[Asked]) -> None:
+        """Each is to be admitted by itself."""
 
     def charge(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         self.asked.append(f"charge {' and '.join(charge.name for charge in charges)}")

@@ -17,7 +17,7 @@ from ..wire.question import Answer
 from .problems import http_answer, refusal_answer
 
 if TYPE_CHECKING:
-    from ..quota.limiter import Standing
+    from ..quota.standings import Standing
 
 log = logging.getLogger(__name__)
 

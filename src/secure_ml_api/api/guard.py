@@ -6,7 +6,7 @@ from flask import Flask, g, request
 
 from ..inference.spine import require
 from ..quota.addresses import address_subject
-from ..quota.limiter import Charge
+from ..quota.standings import Charge
 from .door import Door
 
 # Endpoints that answer without a bearer token. The token endpoints authenticate clients by their secret.

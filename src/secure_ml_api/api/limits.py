@@ -11,7 +11,8 @@ from flask_limiter import RateLimitExceeded
 
 from ..errors import QuotaExceeded
 from ..quota.addresses import address_subject
-from ..quota.limiter import Limiter, Standing
+from ..quota.limiter import Limiter
+from ..quota.standings import Standing
 from ..settings import QuotasSettings
 from .door import response_of
 from .guard import PUBLIC

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..auth.principal import Principal
     from ..models.model import Model
     from ..quota.in_flight import Lease
-    from ..quota.limiter import Standing
+    from ..quota.standings import Standing
 
 
 @dataclass(slots=True, kw_only=True)

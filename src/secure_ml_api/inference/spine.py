@@ -6,12 +6,14 @@ address that only guesses, no model is looked up for a caller without the scope,
 
 from __future__ import annotations
 
+from functools import lru_cache
 from time import perf_counter
 
 from ..auth.policy import is_scope, predict_scopes, require_scope
 from ..errors import InsufficientScope, Overloaded, Refusal, TokenMissing, TokenRefused
 from ..quota.addresses import address_subject
-from ..quota.limiter import Asked, Charge
+from ..quota.limiter import Asked
+from ..quota.standings import Charge
 from ..wire.compression import compressed, decompressed
 from ..wire.question import Answer, Payload
 from .call import Call, Visit
@@ -116,9 +118,13 @@ def charge(call: Call, services: Services) -> None:
 
 def asked_by(call: Call) -> Asked:
     """What ``call`` asks of its client's quotas."""
-    principal = call.principal
-    charges = (Charge("requests", principal.requests, 1), Charge("rows", principal.rows, call.question.rows))
-    return Asked(_client(call), charges, principal.concurrency)
+    who = call.principal
+    return _asked(_client(call), who.requests, who.rows, call.question.rows, who.concurrency)
+
+
+@lru_cache(maxsize=1024)
+def _asked(subject: str, requests: str, rows: str, count: int, places: int) -> Asked:
+    return Asked(subject, (Charge("requests", requests, 1), Charge("rows", rows, count)), places)
 
 
 def run(call: Call, services: Services) -> None:

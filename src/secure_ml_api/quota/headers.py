@@ -16,7 +16,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import lru_cache
 
-from .limiter import Standing
+from .standings import Standing
 
 _UNITS = {"rows": ';qu="rows"'}
 

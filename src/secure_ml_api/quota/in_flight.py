@@ -6,13 +6,13 @@ import logging
 import os
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
-from struct import pack, unpack
 from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from ..errors import QuotaExceeded, StorageUnavailable
 from ..state.shared import SharedState
+from .in_flight_records import others_in, packed, put
 
 _log = logging.getLogger(__name__)
 
@@ -161,10 +161,10 @@ class InFlight:
 
     def _write_place(self, transaction: Any, table: Any, subject: str, mine: int, limit: int) -> None:
         key, slot = subject.encode(), self._current_slot()
-        others = _others(transaction.get(key, db=table), slot)
+        others = others_in(transaction.get(key, db=table), slot)
         if sum(others[1::2]) + mine > limit:
             raise all_taken(limit)
-        transaction.put(key, pack(f"<{len(others) + 2}I", *others, slot, mine), db=table)
+        transaction.put(key, packed((*others, slot, mine)), db=table)
 
     def mend(self) -> None:
         """Notice a lost file, give back the places that were kept and write what could not be written; never raises."""
@@ -186,9 +186,9 @@ class InFlight:
             return
         with self._state.writing("in_flight") as transaction:
             for key, record in list(transaction.cursor()):
-                kept = _others(record, slot)
+                kept = others_in(record, slot)
                 if len(kept) * 4 != len(record):
-                    _put(transaction, key, kept)
+                    put(transaction, key, kept)
 
     def _fits(self, subject: str, mine: int, limit: int) -> bool:
         """Whether ``mine`` and the other workers' leases are within ``limit``; if so, ``mine`` is written."""
@@ -198,10 +198,10 @@ class InFlight:
         slot = self._current_slot()
         try:
             with self._state.writing("in_flight") as transaction:
-                others = _others(transaction.get(key), slot)
+                others = others_in(transaction.get(key), slot)
                 if sum(others[1::2]) + mine > limit:
                     return False
-                _put(transaction, key, (*others, slot, mine))
+                put(transaction, key, (*others, slot, mine))
         except StorageUnavailable as error:
             if self._on_error == "refuse":
                 raise
@@ -216,8 +216,8 @@ class InFlight:
         slot = self._current_slot()
         try:
             with self._state.writing("in_flight") as transaction:
-                others = _others(transaction.get(key), slot)
-                _put(transaction, key, (*others, slot, mine) if mine else others)
+                others = others_in(transaction.get(key), slot)
+                put(transaction, key, (*others, slot, mine) if mine else others)
         except StorageUnavailable as error:
             self._note_unwritten(subject, error)
         else:
@@ -255,21 +255,3 @@ class _Disagreed(Exception):
 
 def all_taken(limit: int) -> QuotaExceeded:
     return QuotaExceeded(f"{limit} requests are in flight already; more are taken when one ends", 1)
-
-
-def _others(record: bytes | None, slot: int) -> tuple[int, ...]:
-    """The (slot, leases) pairs of ``record``, flat, without those of ``slot``."""
-    if record is None:
-        return ()
-    pairs = unpack(f"<{len(record) // 4}I", record)
-    if len(pairs) == 2 and pairs[0] == slot:
-        return ()
-    return tuple(number for at in range(0, len(pairs), 2) if pairs[at] != slot for number in pairs[at : at + 2])
-
-
-def _put(transaction: Any, key: bytes, pairs: tuple[int, ...]) -> None:
-    """Write ``pairs``; a subject with none has no record, so that subjects which come once leave nothing."""
-    if pairs:
-        transaction.put(key, pack(f"<{len(pairs)}I", *pairs))
-    else:
-        transaction.delete(key)

@@ -13,28 +13,11 @@ from .flask_storage import STORAGE_URI
 from .in_flight import InFlight, Lease, all_taken
 from .lmdb_storage import LmdbStorage
 from .rates import parse_rate
+from .standings import Charge, Standing, judge, refusal_of, standings_of
 from .used_up import UsedUp
-from .windows import NANOSECONDS, Counter, Verdict, Wanted, Window, stored_key
+from .windows import Counter, Verdict, Wanted, stored_key
 
 _LONGEST_SUBJECT = 200
-
-
-class Charge(NamedTuple):
-    """``cost`` units of the quota ``name``, which is ``rate`` (as in ``600/minute``) for the subject charged."""
-
-    name: str
-    rate: str
-    cost: int = 1
-
-
-class Standing(NamedTuple):
-    """Where a subject stands with one quota: ``remaining`` of ``limit`` units for the next ``reset_seconds``."""
-
-    name: str
-    limit: int
-    window_seconds: int
-    remaining: int
-    reset_seconds: int
 
 
 class Asked(NamedTuple):
@@ -95,7 +78,7 @@ class Limiter:
     def _admit_at_once(
         self, store: LmdbStorage, subject: str, charges: Sequence[Charge], places: int
     ) -> tuple[tuple[Standing, ...], Lease]:
-        wanted = _wanted(subject, charges)
+        wanted = _wanted(subject, tuple(charges))
         verdict: Verdict = (False, [])
 
         def agreed(transaction: Any) -> bool:
@@ -106,8 +89,8 @@ class Limiter:
         lease = self._in_flight.enter_if(_short(subject), places, agreed)
         if lease is None:
             self._used_up.note(wanted, verdict[1])
-            raise _refusal(charges, _standings(charges, wanted, verdict[1]))
-        return _standings(charges, wanted, verdict[1]), lease
+            raise refusal_of(charges, standings_of(charges, wanted, verdict[1]))
+        return standings_of(charges, wanted, verdict[1]), lease
 
     def admit_each(self, asked: Sequence[Asked]) -> list[Admitted | QuotaExceeded] | None:
         """``admit`` for several requests that are worked on one after the other, or as one, in one transaction.
@@ -119,7 +102,7 @@ class Limiter:
         if store is None:
             return None
         subjects = [_short(each.subject) for each in asked]
-        wanted = [_wanted(each.subject, each.charges) for each in asked]
+        wanted = [_wanted(each.subject, tuple(each.charges)) for each in asked]
         verdicts: list[Verdict | None] = []
 
         def charge(transaction: Any, full: Container[str]) -> None:
@@ -137,12 +120,12 @@ class Limiter:
             if verdict is None:
                 answers.append(all_taken(each.places))
                 continue
-            standings = _standings(each.charges, its, verdict[1])
+            standings = standings_of(each.charges, its, verdict[1])
             if verdict[0]:
                 answers.append((standings, leases.pop(subject, None)))
             else:
                 self._used_up.note(its, verdict[1])
-                answers.append(_refusal(each.charges, standings))
+                answers.append(refusal_of(each.charges, standings))
         for unused in leases.values():
             unused.release()
         return answers
@@ -156,7 +139,7 @@ class Limiter:
         counter = _counter(subject, charge.name, charge.rate)
         left_ns = self._used_up.left_ns(counter.key)
         if left_ns:
-            _judge((charge,), [(counter, 1)], (False, [(counter.limit, left_ns)]))
+            judge((charge,), [(counter, 1)], (False, [(counter.limit, left_ns)]))
 
     def charge(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         """Take all of ``charges`` from ``subject``'s quotas or nothing; where it stands with each afterwards.
@@ -165,16 +148,16 @@ class Limiter:
         finds room unless others took it, or, with ``never``, has to ask for less. Raises StorageUnavailable when the
         counters cannot be reached and settings say to refuse then.
         """
-        wanted = _wanted(subject, charges)
+        wanted = _wanted(subject, tuple(charges))
         verdict = self.counters.run(lambda counters: counters.charge(wanted))
         if not verdict[0] and not self.counters.degraded:
             self._used_up.note(wanted, verdict[1])
-        return _judge(charges, wanted, verdict)
+        return judge(charges, wanted, verdict)
 
     def peek(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         """Like ``charge``, raising what it would raise now, but nothing is taken."""
-        wanted = _wanted(subject, charges)
-        return _judge(charges, wanted, self.counters.run(lambda counters: counters.peek(wanted)))
+        wanted = _wanted(subject, tuple(charges))
+        return judge(charges, wanted, self.counters.run(lambda counters: counters.peek(wanted)))
 
     def enter(self, subject: str, limit: int) -> Lease:
         """One of ``limit`` places for requests of ``subject`` in flight on this machine, until the lease is released.
@@ -201,7 +184,8 @@ class Limiter:
         self._used_up.purge()
 
 
-def _wanted(subject: str, charges: Sequence[Charge]) -> Wanted:
+@lru_cache(maxsize=8192)
+def _wanted(subject: str, charges: tuple[Charge, ...]) -> Wanted:
     wanted = [(_counter(subject, name, rate), cost) for name, rate, cost in charges]
     if len(costs := dict(wanted)) != len(wanted):
         raise ValueError("one quota is charged once: add the costs up")
@@ -223,40 +207,3 @@ def _short(subject: str) -> str:
     if len(subject) <= _LONGEST_SUBJECT and subject.isascii():
         return subject
     return "digest:" + blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
-
-
-def _judge(charges: Sequence[Charge], wanted: Wanted, verdict: Verdict) -> tuple[Standing, ...]:
-    admitted, windows = verdict
-    standings = _standings(charges, wanted, windows)
-    if not admitted:
-        raise _refusal(charges, standings)
-    return standings
-
-
-def _standings(charges: Sequence[Charge], wanted: Wanted, windows: Sequence[Window]) -> tuple[Standing, ...]:
-    return tuple(
-        [
-            Standing(charge[0], limit, window_seconds, max(0, limit - used), -(-left_ns // NANOSECONDS))
-            for charge, ((_, _, limit, window_seconds), _), (used, left_ns) in zip(
-                charges, wanted, windows, strict=True
-            )
-        ]
-    )
-
-
-def _refusal(charges: Sequence[Charge], standings: tuple[Standing, ...]) -> QuotaExceeded:
-    """What to tell the caller: the quota that can never hold the request, or the one that is free last."""
-    asked = zip(charges, standings, strict=True)
-    violated = [(charge, standing) for charge, standing in asked if charge.cost > standing.remaining]
-    names = [standing.name for _, standing in violated]
-    for charge, standing in violated:
-        if charge.cost > standing.limit:
-            detail = f"the request needs more than the whole quota of {_said(standing, charge)}; ask for less at once"
-            return QuotaExceeded(detail, standing.window_seconds, never=True, standings=standings, violated=names)
-    charge, last = max(violated, key=lambda pair: pair[1].reset_seconds)
-    detail = f"the quota of {_said(last, charge)} is used up"
-    return QuotaExceeded(detail, max(1, last.reset_seconds), standings=standings, violated=names)
-
-
-def _said(standing: Standing, charge: Charge) -> str:
-    return f"{standing.limit} {standing.name.replace('_', ' ')} per {parse_rate(charge.rate).unit}"

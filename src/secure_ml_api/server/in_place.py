@@ -44,6 +44,7 @@ class InPlace(GuardedThreads):
         self.answering: list[Gathered] | None = None
         """What the main thread asks the application right now."""
         self._together: Together | None = None
+        self._taken: dict[tuple[str, str, int], bool] = {}
         self._gathered: list[Gathered] = []
         self._gathered_bytes = 0
         self.is_deposed = False
@@ -64,6 +65,7 @@ class InPlace(GuardedThreads):
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop: what has come is gathered and answered together, in groups of a bounded size."""
         events = self.poller.select(timeout)
+        self._taken.clear()
         self._shedding.begin_turn(len(events))
         for key, _ in events:
             key.data(key.fileobj)
@@ -102,7 +104,7 @@ class InPlace(GuardedThreads):
                 if not self._turn_away(connection, seconds):
                     return
                 continue
-            environ = connection.take(self._takes)
+            environ = connection.take(self._takes_in_turn)
             if environ is None:
                 super()._work_off(connection)
                 return
@@ -114,6 +116,14 @@ class InPlace(GuardedThreads):
             if not self._answer(connection, environ):
                 return
         self._look_at_rest(connection)
+
+    def _takes_in_turn(self, method: str, path: str, body_bytes: int) -> bool:
+        """As the application's rule, which is asked once in a turn for requests that look alike."""
+        asked = method, path, body_bytes
+        taken = self._taken.get(asked)
+        if taken is None:
+            taken = self._taken[asked] = self._takes(method, path, body_bytes)
+        return taken
 
     def _goes_together(self, connection: PlainConnection, environ: Environ) -> bool:
         on_api_port = connection.server[1] != self._limits.metrics_port
@@ -186,13 +196,21 @@ class InPlace(GuardedThreads):
     def take_over(self, stuck: list[Gathered]) -> None:
         """In the deputy's thread: answer those whom the main thread is ``stuck`` in, then do all its work.
 
-        From now on nothing is answered in place, and another worker is asked for; this one serves until then. Python
+        Of those that are answered together, one is stuck in a model that nobody takes for quick any more; who asked
+        others begins anew, in a thread, and is charged twice. From now on nothing is answered in place, and another
+        worker is asked for; this one serves until then. Python
         runs handlers of signals in the main thread only, so they are read from the pipe that they leave a byte in.
         """
-        self._takes = _nothing
+        is_quick_still, self._takes = self._takes, _nothing
+        self._taken.clear()
         self.app.board.ask_for_relief(self.slot)
-        for connection, _ in stuck:
-            self._refuse(connection, 504)
+        for connection, environ in stuck:
+            asked = environ["REQUEST_METHOD"], environ["PATH_INFO"], int(environ.get("CONTENT_LENGTH", 0))
+            if len(stuck) > 1 and is_quick_still(*asked):
+                connection.handed_over = _anew(environ)
+                self._dispatch(self._taken_from_poller(connection))
+            else:
+                self._refuse(connection, 504)
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, self._signalled)
         self._serve()
         self.cfg.worker_exit(None, self)
@@ -203,6 +221,11 @@ class InPlace(GuardedThreads):
             os._exit(0)
         if signal.SIGTERM in told:
             self.alive = False
+
+
+def _anew(environ: Environ) -> Environ:
+    environ["wsgi.input"].seek(0)
+    return environ
 
 
 def _nothing(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from ipaddress import ip_address
 from socket import socket
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.http.wsgi import base_environ
 
@@ -15,7 +15,7 @@ from ..settings import ServerSettings
 from ..telemetry.client_certificates import CLIENT_CERTIFICATE, ClientCertificate
 from .connection import Connection
 from .gathering import Room
-from .plain_request import Environ, is_dense, plain_fields, request_line, wants_close
+from .plain_request import Environ, RequestLine, is_dense, plain_fields, request_line, wants_close
 
 Takes = Callable[[str, str, int], bool]
 """(method, path, bytes of the body) → whether the application answers such a request without waiting for anything."""
@@ -26,6 +26,20 @@ _LONGEST_BODY_BYTES = 512 * 1024
 
 # A header block up to this length is remembered, so that the next one like it need not be read again.
 _REMEMBERED_BYTES = 4096
+
+
+class _Plain(NamedTuple):
+    """A header block, and what it says."""
+
+    head: bytes
+    body_bytes: int
+    method: str
+    path: str
+    closes: bool
+    environ: Environ
+
+
+_NONE = _Plain(b"", 0, "", "", closes=True, environ={})
 
 
 class PlainConnection(Connection):
@@ -45,14 +59,14 @@ class PlainConnection(Connection):
         super().__init__(cfg, sock, client, server, limits, room=room)
         self._constants = {**constants, **_ends(client, server)}
         self._scheme_fields = believed_scheme_fields(cfg, client[0])
-        self._block = b""
-        self._fields: Environ = {}
+        self._plain = _NONE
         self.handed_over: Environ | None = None
         """The environment of the request that a thread has, where it is plain."""
 
     def hand_over(self) -> None:
         """As ever, but a plain request needs no parser in the thread either."""
-        self.handed_over = None if self.is_cut_short else self.take(_any, keeps_room=True)
+        if self.handed_over is None and not self.is_cut_short:
+            self.handed_over = self.take(_any, keeps_room=True)
         super().hand_over()
 
     def take(self, takes: Takes, *, keeps_room: bool = False) -> Environ | None:
@@ -61,24 +75,20 @@ class PlainConnection(Connection):
         None when it is not for ``takes`` or not plain; then nothing has changed. With ``keeps_room`` its body counts
         until ``release``.
         """
-        end = self._pending.find(b"\r\n")
-        asked = request_line(bytes(self._pending[:end]))
         body_bytes = self._needed_bytes - self._head_bytes
-        if asked is None or body_bytes > _LONGEST_BODY_BYTES or self._constants["SCRIPT_NAME"]:
+        plain = self._plain_head(body_bytes)
+        if plain is None or not takes(plain.method, plain.path, body_bytes):
             return None
-        if not takes(asked.method, asked.path, body_bytes):
-            return None
-        fields = self._fields_of(bytes(self._pending[end + 2 : self._head_bytes - 2]))
-        if fields is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
-            return None
-        environ = self._environ(asked.method, asked.path, fields)
-        self.closes = bool(wants_close(fields))
+        environ = plain.environ.copy()
+        environ["wsgi.input"] = io.BytesIO(bytes(memoryview(self._pending)[self._head_bytes : self._needed_bytes]))
+        environ["secure_ml_api.arrived_at"] = self.arrived_at
+        self.closes = plain.closes
         rest = bytes(self._pending[self._needed_bytes :])
         self._pending.clear()
         if not keeps_room:
             self.release()
         self._begin_anew(rest)
-        self._was_under_v2 = asked.path.startswith("/v2/")
+        self._was_under_v2 = plain.path.startswith("/v2/")
         return environ
 
     def _established(self, certificate: ClientCertificate | None) -> None:
@@ -86,23 +96,29 @@ class PlainConnection(Connection):
         if certificate is not None:
             self._constants[CLIENT_CERTIFICATE] = certificate
 
-    def _fields_of(self, block: bytes) -> Environ | None:
-        """The header fields in ``block``, read anew only when they differ from the request before."""
-        if block == self._block:
-            return self._fields
-        fields = plain_fields(block)
-        if fields is None or wants_close(fields) is None:
+    def _plain_head(self, body_bytes: int) -> _Plain | None:
+        """What the header block says, read anew only when it differs from that of the request before."""
+        head = bytes(self._pending[: self._head_bytes])
+        if head == self._plain.head and body_bytes == self._plain.body_bytes:
+            return self._plain
+        line, _, block = head.partition(b"\r\n")
+        asked = request_line(line)
+        if asked is None or body_bytes > _LONGEST_BODY_BYTES or self._constants["SCRIPT_NAME"]:
             return None
-        if len(block) <= _REMEMBERED_BYTES:
-            self._block, self._fields = block, fields
-        return fields
+        fields = plain_fields(block[:-2])
+        closes = None if fields is None else wants_close(fields)
+        if fields is None or closes is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
+            return None
+        plain = _Plain(head, body_bytes, asked.method, asked.path, closes, self._environ(asked, fields))
+        if len(head) <= _REMEMBERED_BYTES:
+            self._plain = plain
+        return plain
 
-    def _environ(self, method: str, path: str, fields: Environ) -> Environ:
+    def _environ(self, asked: RequestLine, fields: Environ) -> Environ:
+        """All of the environment that the next request with the same header block will have, too."""
         environ = {**self._constants, **fields}
-        environ["REQUEST_METHOD"] = method
-        environ["PATH_INFO"] = environ["RAW_URI"] = path
-        environ["wsgi.input"] = io.BytesIO(bytes(memoryview(self._pending)[self._head_bytes : self._needed_bytes]))
-        environ["secure_ml_api.arrived_at"] = self.arrived_at
+        environ["REQUEST_METHOD"] = asked.method
+        environ["PATH_INFO"] = environ["RAW_URI"] = asked.path
         for key, secure in self._scheme_fields:
             if key in fields:
                 environ["wsgi.url_scheme"] = "https" if fields[key] == secure else "http"

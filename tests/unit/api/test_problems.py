@@ -11,7 +11,7 @@ import pytest
 from secure_ml_api import errors
 from secure_ml_api.api.problems import STATUSES, TITLES, http_answer, refusal_answer
 from secure_ml_api.errors import Misfit, Refusal
-from secure_ml_api.quota.limiter import Standing
+from secure_ml_api.quota.standings import Standing
 
 # By the contract's table of errors.
 EXPECTED: dict[int, list[Refusal]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secure_ml_api.quota.headers import ratelimit_headers
-from secure_ml_api.quota.limiter import Standing
+from secure_ml_api.quota.standings import Standing
 
 REQUESTS = Standing("requests", 600, 60, 599, 42)
 ROWS = Standing("rows", 100_000, 3600, 0, 3600)

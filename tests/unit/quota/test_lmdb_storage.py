@@ -12,9 +12,10 @@ import flask_limiter
 import pytest
 
 from secure_ml_api.errors import QuotaExceeded, StorageUnavailable
-from secure_ml_api.quota.limiter import Charge, Limiter
+from secure_ml_api.quota.limiter import Limiter
 from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.opening import open_limiter
+from secure_ml_api.quota.standings import Charge
 from secure_ml_api.quota.windows import NANOSECONDS, Counter
 from secure_ml_api.settings import QuotasSettings, StateSettings
 from secure_ml_api.state.shared import shared_state
@@ -155,7 +156,7 @@ def test_a_limiter_built_before_a_fork_counts_exactly_in_the_children(tmp_path: 
 import os, sys
 from pathlib import Path
 from secure_ml_api.errors import QuotaExceeded
-from secure_ml_api.quota.limiter import Charge
+from secure_ml_api.quota.standings import Charge
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.settings import QuotasSettings, StateSettings
 limiter = open_limiter(StateSettings(), QuotasSettings(), Path(sys.argv[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -14,7 +15,8 @@ import pytest
 
 from secure_ml_api.settings import TelemetrySettings
 from secure_ml_api.telemetry import logs
-from secure_ml_api.telemetry.logs import capture_stderr, configure_logging, log_access
+from secure_ml_api.telemetry.lines import MAX_LINE_BYTES
+from secure_ml_api.telemetry.logs import Access, capture_stderr, configure_logging, log_access
 from secure_ml_api.telemetry.request_ids import current_request_id
 
 
@@ -124,26 +126,44 @@ def test_what_is_printed_to_stderr_becomes_log_lines(lines: Lines) -> None:
 
 def test_access_line_tells_the_request(lines: Lines) -> None:
     request: dict[str, Any] = {"request_id": "abc", "method": "POST", "path": "/v1/x", "route": "/v1/<name>"}
-    log_access(**request, status=200, seconds=0.0012345, address="127.0.0.1", client_id="c")
+    log_access(Access(**request, status=200, seconds=0.0012345, at=0.25, address="127.0.0.1", client_id="c"))
     (line,) = lines()
     assert request.items() <= line.items()
     assert (line["status"], line["seconds"], line["client_id"]) == (200, 0.001234, "c")
+    assert line["time"] == "1970-01-01T00:00:00.250000Z"
 
 
 def test_request_id_in_the_shape_of_a_token_is_redacted_in_the_access_line(lines: Lines) -> None:
-    request: dict[str, Any] = {"method": "POST", "path": "/p", "route": "/p", "status": 200, "address": None}
-    log_access(request_id="eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln", seconds=0, **request)
-    log_access(request_id="build.17", seconds=0, **request)
+    request: dict[str, Any] = {"method": "POST", "path": "/p", "route": "/p", "status": 200, "at": 0, "address": None}
+    log_access(Access(request_id="eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln", seconds=0, **request))
+    log_access(Access(request_id="build.17", seconds=0, **request))
     assert [line["request_id"] for line in lines()] == ["[redacted]", "build.17"]
+
+
+def test_lines_of_many_requests_are_written_whole_and_few_at_a_time(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[bytes] = []
+    write = os.write
+
+    def writes(to: int, data: bytes) -> int:
+        written.append(data)
+        return write(to, data)
+
+    monkeypatch.setattr(os, "write", writes)
+    log_access(*[Access(f"r{number}", "POST", "/p" * 100, "/p", 200, 0, 0, None) for number in range(40)])
+    assert [line["request_id"] for line in lines()] == [f"r{number}" for number in range(40)]
+    assert all(len(each) <= MAX_LINE_BYTES and each.endswith(b"}\n") for each in written)
+    assert len(written) < 20
 
 
 def test_access_lines_are_off_when_the_settings_say_so(lines: Lines) -> None:
     configure_logging(TelemetrySettings(access_log=False))
-    log_access(request_id="a", method="GET", path="/", route="/", status=200, seconds=0, address=None)
+    log_access(Access("a", "GET", "/", "/", 200, 0, 0, None))
     assert lines() == []
 
 
 def test_method_and_path_of_a_caller_are_bounded(lines: Lines) -> None:
-    log_access(request_id="a", method="X" * 99, path="/" * 9999, route="", status=404, seconds=0, address=None)
+    log_access(Access("a", "X" * 99, "/" * 9999, "", 404, 0, 0, None))
     (line,) = lines()
     assert (len(line["method"]), len(line["path"])) == (16, 512)

@@ -1,0 +1,125 @@
+"""Requests that are admitted together are admitted as one after the other would be, in one transaction."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from secure_ml_api.errors import QuotaExceeded, StorageUnavailable
+from secure_ml_api.quota.limiter import Asked, Limiter
+from secure_ml_api.quota.lmdb_storage import LmdbStorage
+from secure_ml_api.quota.opening import open_limiter
+from secure_ml_api.quota.standings import Charge, Standing
+from secure_ml_api.settings import QuotasSettings, StateSettings
+
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def limiter(tmp_path_factory: pytest.TempPathFactory) -> Limiter:
+    return open_limiter(StateSettings(), QuotasSettings(), tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def subject() -> str:
+    return f"client:{next(_numbers)}"
+
+
+def asked(subject: str, rows: int = 1, places: int = 1) -> Asked:
+    return Asked(subject, (Charge("requests", "5/hour", 1), Charge("rows", "12/hour", rows)), places)
+
+
+def one_by_one(limiter: Limiter, requests: list[Asked]) -> list[tuple[Standing, ...] | str]:
+    answers: list[tuple[Standing, ...] | str] = []
+    for request in requests:
+        try:
+            standings, lease = limiter.admit(*request)
+        except QuotaExceeded as refusal:
+            answers.append(told(refusal))
+        else:
+            lease.release()
+            answers.append(standings)
+    return answers
+
+
+def together(limiter: Limiter, requests: list[Asked]) -> list[tuple[Standing, ...] | str]:
+    admitted = limiter.admit_each(requests)
+    assert admitted is not None
+    answers: list[tuple[Standing, ...] | str] = []
+    for answer in admitted:
+        if isinstance(answer, QuotaExceeded):
+            answers.append(told(answer))
+        else:
+            answers.append(answer[0])
+            if answer[1] is not None:
+                answer[1].release()
+    return answers
+
+
+def told(refusal: QuotaExceeded) -> str:
+    return f"{refusal.detail} {refusal.violated} {refusal.never} {[each.remaining for each in refusal.standings]}"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(costs=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 14)), max_size=12))
+def test_all_are_told_what_they_would_be_told_one_after_the_other(
+    limiter: Limiter, costs: list[tuple[int, int]]
+) -> None:
+    ours, theirs = ([f"client:{next(_numbers)}" for _ in range(2)] for _ in range(2))
+    answers = together(limiter, [asked(ours[who], rows) for who, rows in costs])
+    assert answers == one_by_one(limiter, [asked(theirs[who], rows) for who, rows in costs])
+    nothing = (Charge("requests", "5/hour", 0), Charge("rows", "12/hour", 0))
+    for mine, other in zip(ours, theirs, strict=True):
+        left = [[each.remaining for each in limiter.peek(name, nothing)] for name in (mine, other)]
+        assert left[0] == left[1]
+
+
+def test_they_are_one_request_in_flight_of_each_client_until_the_last_is_answered(
+    limiter: Limiter, subject: str
+) -> None:
+    admitted = limiter.admit_each([asked(subject), asked(subject), asked(subject + "x"), asked(subject)])
+    assert admitted is not None
+    leases = [answer[1] for answer in admitted if not isinstance(answer, QuotaExceeded)]
+    assert [lease is not None for lease in leases] == [True, False, True, False]
+    with pytest.raises(QuotaExceeded):
+        limiter.enter(subject, 1)
+    for lease in leases:
+        if lease is not None:
+            lease.release()
+    limiter.enter(subject, 1).release()
+
+
+def test_a_client_without_a_place_is_refused_and_not_charged_and_others_are_admitted(
+    limiter: Limiter, subject: str
+) -> None:
+    with limiter.enter(subject, 1):
+        admitted = limiter.admit_each([asked(subject), asked(subject + "x"), asked(subject)])
+    assert admitted is not None
+    assert [isinstance(answer, QuotaExceeded) for answer in admitted] == [True, False, True]
+    assert limiter.peek(subject, (Charge("requests", "5/hour", 0),))[0].remaining == 5
+
+
+def test_a_client_of_whom_nothing_is_admitted_keeps_no_place(limiter: Limiter, subject: str) -> None:
+    limiter.admit_each([asked(subject, rows=13), asked(subject, rows=13)])
+    limiter.enter(subject, 1).release()
+
+
+def test_when_the_transaction_fails_nothing_is_done_and_each_is_asked_alone(
+    limiter: Limiter, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StorageUnavailable("no more pages")
+
+    monkeypatch.setattr(LmdbStorage, "charge_each_within", fails)
+    assert limiter.admit_each([asked(subject), asked(subject)]) is None
+    limiter.enter(subject, 1).release()
+    assert limiter.peek(subject, (Charge("requests", "5/hour", 0),))[0].remaining == 5
+
+
+def test_counters_elsewhere_are_asked_by_each_alone(tmp_path: Path, subject: str) -> None:
+    in_memory = open_limiter(StateSettings(url="memory://"), QuotasSettings(), tmp_path)
+    assert in_memory.admit_each([asked(subject), asked(subject)]) is None

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 # The first of those that are answered together waits for the last of them.
 _MOST_TOGETHER = 16
-_MOST_BYTES_TOGETHER = 16 * 1024
+_MOST_BYTES_TOGETHER = 512 * 1024
 
 Gathered = tuple[PlainConnection, Environ]
 

@@ -39,6 +39,8 @@ class _Reach(NamedTuple):
     highs: tuple[float, ...]
     low_array: Array
     high_array: Array
+    is_same: bool
+    """Whether all columns take the same numbers."""
 
 
 def quick_row(body: bytes, signature: Signature) -> Array | None:
@@ -84,7 +86,10 @@ def fitted(numbers: Array, signature: Signature) -> Array | None:
     within = _reach(signature)
     if within is None or numbers.shape[1:] != within.low_array.shape:
         return None
-    if (numbers.min(axis=0) < within.low_array).any() or (numbers.max(axis=0) > within.high_array).any():
+    if within.is_same and numbers.size:  # ten times quicker than column by column
+        if numbers.min() < within.lows[0] or numbers.max() > within.highs[0]:
+            return None
+    elif (numbers.min(axis=0) < within.low_array).any() or (numbers.max(axis=0) > within.high_array).any():
         return None
     return numbers.astype(within.dtype, copy=False)
 
@@ -127,4 +132,5 @@ def _reach(signature: Signature) -> _Reach | None:
         return None
     wide = np.float64 if floating else np.uint64 if datatype == "UINT64" else np.int64
     arrays = np.array(lows, dtype=wide), np.array(highs, dtype=wide)
-    return _Reach(NUMPY_DTYPES[datatype], floating, lows, highs, *arrays)
+    is_same = len({*lows}) == len({*highs}) == 1
+    return _Reach(NUMPY_DTYPES[datatype], floating, lows, highs, *arrays, is_same)

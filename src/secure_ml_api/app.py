@@ -12,11 +12,12 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 from .api.addresses import Addresses
+from .api.company import Company
 from .api.documents import Documents, document_routes
 from .api.door import Door
 from .api.guard import install_guard
 from .api.health import health_routes
-from .api.lane import NAME, Environ, FastLane, WsgiAnswer, route_of
+from .api.lane import NAME, FastLane, route_of
 from .api.limits import install_limits
 from .api.oauth import oauth_routes
 from .api.oip import oip_routes
@@ -136,15 +137,17 @@ def drop_slot(app: Flask, slot: int) -> None:
 def takes_in_place(app: Flask, method: str, path: str, body_bytes: int) -> bool:
     """Whether the fast lane answers such a request soon, without waiting for a model or for another machine."""
     house = house_of(app)
-    if house.lane is None or house.settings.state.url.startswith(("redis", "valkey")):
+    if house.lane is None or _is_elsewhere(house.settings):
         return False
     return house.lane.is_quick(method, path, body_bytes)
 
 
-def together(app: Flask) -> Callable[[Sequence[Environ]], list[WsgiAnswer]] | None:
+def company(app: Flask) -> Company | None:
     """How the fast lane answers requests that have come at once; None where each of them is one by itself."""
     house = house_of(app)
-    return None if house.lane is None or house.tracing is not None else house.lane.answer_together
+    if house.lane is None or house.tracing is not None or _is_elsewhere(house.settings):
+        return None
+    return Company(house.lane)
 
 
 def reception(app: Flask) -> Reception:
@@ -161,6 +164,11 @@ def house_of(app: Flask) -> House:
     """The house of an application made by ``create_app``."""
     house: House = app.extensions[EXTENSION]
     return house
+
+
+def _is_elsewhere(settings: Settings) -> bool:
+    """Whether what a request is charged to is asked of another machine."""
+    return settings.state.url.startswith(("redis", "valkey"))
 
 
 def _services(

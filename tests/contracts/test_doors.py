@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from itertools import count
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, EnvironBuilder, TestResponse
 
+from secure_ml_api.api.company import Company, Parked
 from secure_ml_api.api.lane import Environ, FastLane, StartResponse, Wsgi, route_of
 from support.application import Application
 from support.bodies import GOOD, MALFORMED, OIP, ROWS, TENSORFLOW, UNFIT_ROWS, UNFIT_TENSORFLOW, UNFIT_TENSORS, tensor
@@ -25,18 +27,24 @@ _numbers = count()
 JSON = {"Content-Type": "application/json"}
 
 
-class Company:
+class InCompany:
     """The fast lane as it answers a request between two others: a good one, and one that is refused."""
 
     def __init__(self, lane: FastLane, token: str) -> None:
         self._lane = lane
+        self._company = Company(lane)
         self._token = token
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         is_for_it = environ["REQUEST_METHOD"] == "POST" and route_of(environ["PATH_INFO"]) is not None
         if not is_for_it or "HTTP_TRANSFER_ENCODING" in environ or not environ.get("CONTENT_LENGTH", "").isdigit():
             return self._lane(environ, start_response)
-        first, answer, last = self._lane.answer_together([self._neighbour(GOOD), environ, self._neighbour(b"{")])
+        arrived: SimpleQueue[Parked] = SimpleQueue()
+        asked = [self._neighbour(GOOD), environ, self._neighbour(b"{")]
+        first, answer, last = (
+            each if isinstance(each, tuple) else self._company.arrive([arrived.get(timeout=30)])[0]
+            for each in self._company.answer(asked, arrived.put)
+        )
         assert (first[0], json.loads(first[2])["label"], last[0]) == ("200 OK", "setosa", "400 BAD REQUEST")
         start_response(*answer[:2])
         return [answer[2]]
@@ -52,7 +60,7 @@ class Doors:
     def __init__(self, application: Application) -> None:
         lane = application.house.lane
         assert lane is not None
-        self._doors: tuple[Wsgi, ...] = (lane, lane.behind, Company(lane, application.token("predict:*")))
+        self._doors: tuple[Wsgi, ...] = (lane, lane.behind, InCompany(lane, application.token("predict:*")))
         self._application = application
         self._tokens: dict[str, tuple[str, ...]] = {}
 

@@ -87,7 +87,9 @@ def test_thread_that_is_handed_a_plain_request_needs_no_parser(request_bytes: by
         assert connection.handed_over is not None
         assert_read_alike(request_bytes, connection.handed_over)
         connection.resume()
-        assert connection.take(lambda method, path, body_bytes: path == "/v2") is not None  # the one behind it is left
+        left = connection.plain()
+        assert left is not None
+        assert left.path == "/v2"  # the one behind it is left
 
 
 def test_body_of_a_plain_request_that_a_thread_has_keeps_its_room() -> None:
@@ -124,8 +126,9 @@ def test_header_block_like_the_one_before_is_not_mistaken_for_it() -> None:
         for number in (b"1", b"1", b"2"):
             client.sendall(b"POST /%b HTTP/1.1\r\nA: %b\r\nContent-Length: 1\r\n\r\n%b" % (number, number, number))
             assert connection.receive()
-            environ = connection.take(lambda method, path, body_bytes: True)
-            assert environ is not None
+            plain = connection.plain()
+            assert plain is not None
+            environ = connection.take(plain)
             assert (environ["PATH_INFO"], environ["HTTP_A"]) == (f"/{number.decode()}", number.decode())
             assert environ["wsgi.input"].read() == number
 

@@ -56,6 +56,7 @@ def test_log_of_a_whole_life_is_json_and_holds_no_credential(server: RunningServ
     server.post_json(PREDICT, ROW, "not-a-token")
     server.get(f"{PREDICT}?access_token={token}")
     server.get(f"/{token}")
+    wait_until(lambda: {200, 401, 404} <= {line.get("status") for line in server.log_lines()}, what="the access lines")
     server.kill_worker()
     server.reload()
     assert server.stop() == 0

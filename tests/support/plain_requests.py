@@ -46,7 +46,8 @@ def taken(request: bytes) -> dict[str, Any] | None:
         )
         client.sendall(request)
         assert connection.receive()
-        return connection.take(lambda method, path, body_bytes: True) if connection.is_complete else None
+        plain = connection.plain() if connection.is_complete else None
+        return None if plain is None else connection.take(plain)
 
 
 def parsed(request: bytes) -> tuple[dict[str, Any], bytes]:

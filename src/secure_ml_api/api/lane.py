@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,6 @@ from ..errors import BodyTooLarge, MalformedBody, Refusal
 from ..inference.call import Call
 from ..inference.deadline import Deadline
 from ..inference.services import Services
-from ..inference.together import predict_together
 from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..tensors import Signature
@@ -27,13 +26,11 @@ from ..wire.question import Answer, Dialect
 from ..wire.rows import ROWS
 from ..wire.tfserving import TENSORFLOW
 from .addresses import Addresses
-from .answering import Headers, Seen, answer_call, answer_stopped, headers_of, observe
+from .answering import Headers, Seen, answer_call, headers_of, observe
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[Environ, StartResponse], Iterable[bytes]]
-WsgiAnswer = tuple[str, Headers, bytes]
-"""Status line, header fields and body."""
 
 _OF_ONE_BYTE = frozenset({"BOOL", "INT8", "UINT8", "BYTES"})
 
@@ -90,7 +87,7 @@ class FastLane:
 
     def __init__(self, behind: Wsgi, services: Services, addresses: Addresses, deadline_seconds: float) -> None:
         self.behind = behind
-        self._services = services
+        self.services = services
         self._addresses = addresses
         self._deadline_seconds = deadline_seconds
 
@@ -103,12 +100,12 @@ class FastLane:
         if route is None:
             return False
         try:
-            model = self._services.registry.resolve(route.name, route.version)
+            model = self.services.registry.resolve(route.name, route.version)
         except Refusal:
             return True
         most_rows = 1 + body_bytes // _least_row_bytes(model.signature)
-        is_quick = self._services.runner.batching.is_quick
-        canary = self._services.registry.canary(route.name)  # who calls is not known yet
+        is_quick = self.services.runner.batching.is_quick
+        canary = self.services.registry.canary(route.name)  # who calls is not known yet
         return is_quick(model, most_rows) and (canary is None or is_quick(canary.model, most_rows))
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -117,42 +114,21 @@ class FastLane:
         if route is None or not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
             return self.behind(environ, start_response)
         started_at = time.perf_counter()
-        services = self._services
+        services = self.services
         services.metrics.in_flight_changed(1)
         try:
-            call = self._call(environ, route, int(length))
+            call = self.call_of(environ, route, int(length))
             current_request_id.set(call.request_id)
             answer = answer_call(call, services, oip=route.oip)
-            seen = _seen(call, route, environ["PATH_INFO"], answer.status, started_at)
+            seen = seen_of(call, route, environ["PATH_INFO"], answer.status, started_at)
         finally:
             services.metrics.in_flight_changed(-1)
-        environ.get(AFTERWARDS, _now)(partial(observe, services, seen))
-        start_response(*_head(answer, call))
+        environ.get(AFTERWARDS, at_once)(partial(observe, services, seen))
+        start_response(*head_of(answer, call))
         return [answer.body]
 
-    def answer_together(self, environs: Sequence[Environ]) -> list[WsgiAnswer]:
-        """The answers to requests that have come at once, all of them ``is_quick`` ones that tell their length."""
-        started_at = time.perf_counter()
-        services = self._services
-        services.metrics.in_flight_changed(len(environs))
-        try:
-            routes = [_predict_route(environ["PATH_INFO"]) for environ in environs]
-            calls = [
-                self._call(environ, route, int(environ["CONTENT_LENGTH"]))
-                for environ, route in zip(environs, routes, strict=True)
-            ]
-            predict_together(calls, services)
-            answers, seen = [], []
-            for environ, call, route in zip(environs, calls, routes, strict=True):
-                answer = _answer_of(call, services, oip=route.oip)
-                answers.append((*_head(answer, call), answer.body))
-                seen.append(_seen(call, route, environ["PATH_INFO"], answer.status, started_at))
-        finally:
-            services.metrics.in_flight_changed(-len(environs))
-        environs[0].get(AFTERWARDS, _now)(partial(observe, services, *seen))
-        return answers
-
-    def _call(self, environ: Environ, route: Route, length: int) -> Call:
+    def call_of(self, environ: Environ, route: Route, length: int) -> Call:
+        """The request as a call."""
         get = environ.get
         arrived_at = arrival_of(environ)
         return Call(
@@ -162,7 +138,7 @@ class FastLane:
             model_name=route.name,
             version=route.version,
             dialect=route.dialect,
-            read_body=partial(_read, environ["wsgi.input"], length, self._services.body_limit_bytes),
+            read_body=partial(_read, environ["wsgi.input"], length, self.services.body_limit_bytes),
             content_type=get("CONTENT_TYPE", ""),
             content_encoding=get("HTTP_CONTENT_ENCODING", ""),
             accept=get("HTTP_ACCEPT", ""),
@@ -172,13 +148,6 @@ class FastLane:
             arrived_at=arrived_at,
             request_timeout=get("HTTP_REQUEST_TIMEOUT", ""),
         )
-
-
-def _predict_route(path: str) -> Route:
-    route = route_of(path)
-    if route is None:
-        raise LookupError("not a predict route")
-    return route
 
 
 def arrival_of(environ: Environ) -> float:
@@ -196,22 +165,14 @@ def _least_row_bytes(signature: Signature) -> int:
     return sum(1 if column.datatype in _OF_ONE_BYTE or column.allow_missing else 2 for column in signature.columns)
 
 
-def _answer_of(call: Call, services: Services, *, oip: bool) -> Answer:
-    """What a call that was walked down together with others has come to."""
-    if call.stopped_by is None:
-        return call.answer
-    current_request_id.set(call.request_id)
-    return answer_stopped(call.stopped_by, call, services, oip=oip)
-
-
-def _head(answer: Answer, call: Call) -> tuple[str, Headers]:
+def head_of(answer: Answer, call: Call) -> tuple[str, Headers]:
     """Status line and header fields."""
     headers = headers_of(answer, call)
     headers.append(("Content-Length", str(len(answer.body))))
     return _STATUS_LINES[answer.status], headers
 
 
-def _seen(call: Call, route: Route, path: str, status: int, started_at: float) -> Seen:
+def seen_of(call: Call, route: Route, path: str, status: int, started_at: float) -> Seen:
     return Seen(
         visit=call,
         request_id=call.request_id,
@@ -226,7 +187,7 @@ def _seen(call: Call, route: Route, path: str, status: int, started_at: float) -
     )
 
 
-def _now(task: Callable[[], None]) -> None:
+def at_once(task: Callable[[], None]) -> None:
     task()
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 from itertools import takewhile
 from threading import TIMEOUT_MAX, Lock
+from typing import Protocol
 
 from ..errors import DeadlineExceeded
 from .deadline import Deadline
@@ -28,6 +29,16 @@ class Standing(Enum):
     ABOARD = auto()  # taken along by one that has a place
     SERVED = auto()  # the run that it was taken along to is over
     LATE = auto()  # the deadline passed first; nobody touches the ticket any more
+
+
+class Gate(Protocol):
+    """What a lock has, and whatever else is opened by ``release``."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+
+    def release(self) -> None: ...
+
+    def locked(self) -> bool: ...
 
 
 class Ticket:
@@ -45,7 +56,7 @@ class Ticket:
         self.client = ""
         self.turn = 0  # in which of the rounds, in each of which every client has one
         self.standing = Standing.WAITING
-        self.gate = Lock()  # closed while there is nothing to do for the thread of this caller
+        self.gate: Gate = Lock()  # closed while there is nothing to do for this caller
         self.gate.acquire()
 
 
@@ -73,6 +84,14 @@ class Admission:
         Raises Overloaded at once when too many wait, DeadlineExceeded when the deadline passes first, be it in the
         line or in another's run.
         """
+        return self.line_up(ticket) or self._wait(ticket)
+
+    def line_up(self, ticket: Ticket) -> bool:
+        """Without waiting: True with a place, which must be left; False in the line, where the gate opens in time.
+
+        By then the ticket says where it stands. The gate opens under a lock: what that sets off may not come back here,
+        and must be quick. Raises Overloaded when too many wait.
+        """
         with self._lock:
             if self._free and ticket.kind not in self._lingering:
                 self._free -= 1
@@ -83,7 +102,15 @@ class Admission:
             self._queue(ticket)
             if ticket.kind in self._lingering:
                 self._join(ticket.kind)
-        return self._wait(ticket)
+        return False
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Nobody waits for ``ticket`` any more: it leaves the line, or its part of a run; a place it keeps."""
+        with self._lock:
+            if ticket.standing is Standing.WAITING and ticket in self._line:
+                self._line.remove(ticket)
+            if ticket.standing in {Standing.WAITING, Standing.ABOARD}:
+                ticket.standing = Standing.LATE
 
     def check(self, kind: object, client: str, on_the_way: Counter[str] | None = None) -> None:
         """Raise Overloaded if a ticket of ``client`` would be refused now.

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from ..models.model import Model
     from ..quota.in_flight import Lease
     from ..quota.standings import Standing
+    from .job import Job
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Visit:
     """Any guarded request: who says they are calling from where, and what the first steps found out."""
 
@@ -41,7 +42,7 @@ class Visit:
             lease.release()
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Call(Visit):
     """A predict request."""
 
@@ -62,6 +63,8 @@ class Call(Visit):
 
     stopped_by: Exception | None = None
     """What ended its way down, where it goes there together with others."""
+    job: Job | None = None
+    """Its run, while that happens elsewhere."""
     model: Model = field(init=False)
     question: Question = field(init=False)
     outputs: Tensors = field(init=False)

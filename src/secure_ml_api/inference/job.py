@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..tensors import Tensors
-from .admission import Admission, Ticket
+from .admission import Admission, Gate, Ticket
 from .deadline import Deadline
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Job(Ticket):
 
     place: Place
     """What its run takes; there is none while ``is_quick``."""
-    over: Lock
+    over: Gate
     """Closed until its run is over."""
 
     def __init__(self, model: Model, inputs: Tensors, rows: int, wanted: tuple[str, ...], deadline: Deadline) -> None:
@@ -58,6 +59,24 @@ class Job(Ticket):
         self.was_stopped = True
         if self.handle is not None:
             self.model.session.stop(self.handle)  # type: ignore[attr-defined]
+
+
+class Bell:
+    """A gate that nobody stands at: when it opens, ``ring`` is called, once."""
+
+    __slots__ = ("_ring",)
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+
+    def release(self) -> None:
+        self._ring()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        return True
+
+    def locked(self) -> bool:
+        return True
 
 
 class Place:

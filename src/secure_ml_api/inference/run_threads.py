@@ -17,15 +17,21 @@ class RunThreads:
     def __init__(self) -> None:
         self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._idle = 0
+        self._alive = False
         self._lock = Lock()
 
     def begin(self, work: Callable[[], None]) -> None:
-        """Do ``work``, which must not raise, in a thread that is free, now."""
+        """Do ``work``, which must not raise, in a thread that is free, now; RuntimeError if there can be none."""
         with self._lock:
             is_free = self._idle > 0
             self._idle -= is_free
         if not is_free:
-            Thread(target=self._live, name="run", daemon=True).start()
+            try:
+                Thread(target=self._live, name="run", daemon=True).start()
+                self._alive = True
+            except RuntimeError:  # the system gives no more threads: the next of ours that is free does it
+                if not self._alive:
+                    raise
         self._work.put(work)
 
     def _live(self) -> None:

@@ -19,16 +19,17 @@ from ..models.model import Model
 from ..settings import BatchingSettings, InferenceSettings
 from ..telemetry.metrics import ModelMetrics
 from ..tensors import Tensors
-from .admission import Admission
+from .admission import Admission, Standing
 from .batch import merge, split
 from .batching import Batching
-from .job import Job, Place
+from .job import Bell, Job, Place
 from .run_threads import RunThreads
 from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 _LATE = "the deadline passed while the model ran"
+_LATE_IN_LINE = "the deadline passed while the request waited for its run"
 _TOO_LONG = "the run took far longer than this model's runs do; asked again, it is given more time"
 
 
@@ -101,6 +102,49 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - for the caller
                 job.error = error
 
+    def begin(self, job: Job, metrics: ModelMetrics, when_over: Callable[[], None]) -> None:
+        """``run`` without waiting: ``when_over`` is called, in any thread, when ``job`` has its outputs or its error.
+
+        Whoever asks has to ``give_up`` when its deadline passes before. Raises Overloaded.
+        """
+        asked_at = time.perf_counter()
+
+        def is_over() -> None:
+            self.inside.discard(job)
+            if job.started_at is not None:
+                metrics.queue_seconds.observe(job.started_at - asked_at)
+            when_over()
+
+        def is_called() -> None:
+            if job.standing is Standing.SEATED:
+                self._threads.begin(begin)
+                return
+            if job.standing is Standing.LATE:
+                job.error = DeadlineExceeded(_LATE_IN_LINE)
+            is_over()
+
+        begin = partial(copy_context().run, self._lead, job, metrics)
+        job.over = Bell(is_over)
+        job.gate = Bell(is_called)
+        self.inside.add(job)
+        try:
+            if self.admission.line_up(job):
+                try:
+                    is_called()
+                except BaseException:
+                    self.admission.leave()
+                    raise
+        except BaseException:
+            self.inside.discard(job)
+            raise
+
+    def give_up(self, job: Job) -> None:
+        """Nobody waits any more for a ``job`` that was begun."""
+        self.inside.discard(job)
+        self.admission.withdraw(job)
+        if job.error is None:
+            job.error = DeadlineExceeded(_LATE)
+
     def _in_line(self, job: Job, metrics: ModelMetrics) -> None:
         self.inside.add(job)
         try:
@@ -111,14 +155,12 @@ class Runner:
 
     def _wait_for(self, job: Job, metrics: ModelMetrics) -> None:
         """Have ``job``, which has a place, run in another thread; raises what that raises, or DeadlineExceeded."""
-        job.place = Place(self.admission)
         job.over = Lock()
         job.over.acquire()
         try:
-            job.deadline.check()
             self._threads.begin(partial(copy_context().run, self._lead, job, metrics))
         except BaseException:
-            job.place.give_back()
+            self.admission.leave()
             raise
         if not job.over.acquire(timeout=min(max(0.0, job.deadline.remaining_seconds()), TIMEOUT_MAX)):
             raise DeadlineExceeded(_LATE)
@@ -128,7 +170,11 @@ class Runner:
     def _lead(self, job: Job, metrics: ModelMetrics) -> None:
         """In a thread of the runs: run ``job`` with the company that it finds; never raises."""
         served: Sequence[Job] = ()
+        job.place = Place(self.admission)
+        job.gate = Lock()  # where it may linger
+        job.gate.acquire()
         try:
+            job.deadline.check()
             company = self._company(job)
             if company and self._together([job, *company], metrics):
                 served = company

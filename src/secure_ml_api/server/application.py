@@ -26,7 +26,7 @@ from .config import bound_library_threads, forbid_core_files, gunicorn_settings,
 from .lock import lock_home
 from .metrics_door import MetricsDoor
 from .ports import check_ports
-from .program import Program, Together, standard_program
+from .program import Company, Program, standard_program
 from .tls import TlsFiles, check_certificate
 
 logger = logging.getLogger(__name__)
@@ -104,9 +104,9 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         """In a worker: (method, path, bytes of the body) → whether the answer to such a request needs no waiting."""
         return partial(self._program.takes_in_place, self._app)
 
-    def together(self) -> Together | None:
-        """In a worker: how several of those requests are answered at once, where the application has a way to."""
-        return self._program.together(self._app)
+    def company(self) -> Company | None:
+        """In a worker: what answers several requests at once, where the application has that."""
+        return self._program.company(self._app)
 
     def reception(self) -> Reception:
         """In a worker: what it asks before it gives a request to the application."""

@@ -15,16 +15,17 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from .deputy import Deputy
 from .gthread import GuardedThreads
+from .parking import Parking
 from .plain_answer import composed, whole_answer
-from .plain_connection import PlainConnection, Takes, worker_constants
+from .plain_connection import Plain, PlainConnection, Takes, worker_constants
 from .plain_request import Environ
-from .program import Together, WsgiAnswer
+from .program import Company, Parked, WsgiAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ _MOST_TOGETHER = 16
 _MOST_BYTES_TOGETHER = 512 * 1024
 
 Gathered = tuple[PlainConnection, Environ]
+Way = Literal["together", "parked", "alone", "thread"]
 
 
 class InPlace(GuardedThreads):
@@ -40,11 +42,12 @@ class InPlace(GuardedThreads):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._takes: Takes
+        self._is_quick: Takes
         self.answering: list[Gathered] | None = None
         """What the main thread asks the application right now."""
-        self._together: Together | None = None
-        self._taken: dict[tuple[str, str, int], bool] = {}
+        self._company: Company | None = None
+        self._parking = Parking(lambda: self.method_queue.defer(self._answer_parked))
+        self._ways: dict[tuple[str, str, int], Way] = {}
         self._gathered: list[Gathered] = []
         self._gathered_bytes = 0
         self.is_deposed = False
@@ -53,19 +56,19 @@ class InPlace(GuardedThreads):
         self._afterwards: deque[Callable[[], None]] = deque()
 
     def run(self) -> None:
-        self._takes = self.app.in_place_rule()
+        self._is_quick = self.app.in_place_rule()
         # The certificate of a connection is told to the application by what is around it, for one request at a time.
         certificates = self.app.certificates
         asks_clients = certificates is not None and certificates.asks_clients
-        self._together = None if asks_clients else self.app.together()
+        self._company = None if asks_clients else self.app.company()
         self._constants = {**worker_constants(self.cfg), "secure_ml_api.afterwards": self._afterwards.append}
         Deputy(self).start()
         super().run()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop: what has come is gathered and answered together, in groups of a bounded size."""
-        events = self.poller.select(timeout)
-        self._taken.clear()
+        events = self.poller.select(max(0.0, min(timeout, self._parking.next_deadline - time.monotonic())))
+        self._ways.clear()
         self._shedding.begin_turn(len(events))
         for key, _ in events:
             key.data(key.fileobj)
@@ -73,6 +76,7 @@ class InPlace(GuardedThreads):
                 self._answer_gathered()
         while self._gathered:
             self._answer_gathered()
+        self._answer_late()
         self._shedding.end_turn()
 
     def _turn(self) -> None:
@@ -99,65 +103,122 @@ class InPlace(GuardedThreads):
     def _work_off(self, connection: Any) -> None:
         """Answer what has come whole; the connection is in the poller before and, unless it leaves, after."""
         while connection.is_complete:
-            seconds = self._shedding.refusal(connection)
+            plain = connection.plain()
+            way: Way = "thread" if plain is None else self._way(plain, connection)
+            if plain is None or way == "thread":
+                super()._work_off(connection)
+                return
+            in_hand = None if way != "parked" else len(self._in_hand)
+            seconds = self._shedding.refusal(connection, in_hand)
             if seconds is not None:
                 if not self._turn_away(connection, seconds):
                     return
                 continue
-            environ = connection.take(self._takes_in_turn)
-            if environ is None:
-                super()._work_off(connection)
+            if in_hand is not None and not self._shedding.has_room_in_hand(connection, in_hand):
+                self._refuse_overloaded(connection)
                 return
             self._count()
-            if self._goes_together(connection, environ):
-                self._gathered.append((connection, environ))
-                self._gathered_bytes += int(environ["CONTENT_LENGTH"])
+            if way != "alone":
+                self._gathered.append((connection, connection.take(plain, keeps_room=True)))
+                self._gathered_bytes += plain.body_bytes
                 return
-            if not self._answer(connection, environ):
+            if not self._answer(connection, connection.take(plain)):
                 return
         self._look_at_rest(connection)
 
-    def _takes_in_turn(self, method: str, path: str, body_bytes: int) -> bool:
-        """As the application's rule, which is asked once in a turn for requests that look alike."""
-        asked = method, path, body_bytes
-        taken = self._taken.get(asked)
-        if taken is None:
-            taken = self._taken[asked] = self._takes(method, path, body_bytes)
-        return taken
+    def _way(self, plain: Plain, connection: PlainConnection) -> Way:
+        """How a request is answered; decided once in a turn for those that look alike."""
+        asked = plain.method, plain.path, plain.body_bytes
+        way = self._ways.get(asked)
+        if way is None:
+            way = self._ways[asked] = self._way_of(*asked)
+        if way == "thread" or ("CONTENT_LENGTH" in plain.environ and connection.server[1] != self._limits.metrics_port):
+            return way
+        return "alone" if way == "together" else "thread"
 
-    def _goes_together(self, connection: PlainConnection, environ: Environ) -> bool:
-        on_api_port = connection.server[1] != self._limits.metrics_port
-        return self._together is not None and on_api_port and "CONTENT_LENGTH" in environ
+    def _way_of(self, method: str, path: str, body_bytes: int) -> Way:
+        if self.is_deposed:
+            return "thread"
+        if self._is_quick(method, path, body_bytes):
+            return "alone" if self._company is None else "together"
+        if self._company is not None and self._company.takes(method, path, body_bytes):
+            return "parked"
+        return "thread"
 
     def _answer_gathered(self) -> None:
         """Answer one request of each connection that has one; what a client has sent beyond it is looked at then."""
         gathered, self._gathered, self._gathered_bytes = self._gathered, [], 0
-        if self._together is None or not gathered:
+        company = self._company
+        if company is None or not gathered:
             return
+        environs = [environ for _, environ in gathered]
+        answers = self._answers(gathered, lambda: company.answer(environs, self._parking.over))
+        for (connection, environ), answer in zip(gathered, answers, strict=True):
+            if isinstance(answer, tuple):
+                connection.release()
+                self._send_composed(connection, answer)
+            else:
+                connection.handed_over = environ
+                self._taken_from_poller(connection).hand_over()
+                connection.handed_over_at = connection.taken_up_at = time.monotonic()
+                self._in_hand.add(connection)
+                self._parking.add(answer, connection)
+
+    def _answer_parked(self) -> None:
+        """Answer those whose models have run."""
+        self._arrive(self._parking.taken_over())
+
+    def _answer_late(self) -> None:
+        """Tell those whose deadline has passed."""
+        late = self._parking.taken_late(time.monotonic())
+        if self._company is not None:
+            for parked, _ in late:
+                self._company.give_up(parked)
+        self._arrive(late)
+
+    def _arrive(self, parked: list[tuple[Parked, PlainConnection]]) -> None:
+        company = self._company
+        if company is None or not parked:
+            return
+        waited = [(connection, connection.handed_over or {}) for _, connection in parked]
+        answers = self._answers(waited, lambda: company.arrive([each for each, _ in parked]))
+        for (connection, _), answer in zip(waited, answers, strict=False):
+            if not self._given_back(connection):
+                continue  # given up on meanwhile
+            connection.handed_over = None
+            connection.resume()
+            self._await(connection)
+            if isinstance(answer, tuple):
+                self._send_composed(connection, answer)
+
+    def _answers(
+        self, asking: list[Gathered], answers: Callable[[], Sequence[WsgiAnswer | Parked]]
+    ) -> Sequence[WsgiAnswer | Parked]:
+        """What the application says to those who are ``asking``; none of them when it fails, who are told then."""
+        self.answering = asking
         try:
-            answers = self._answers_together(self._together, gathered)
+            return answers()
         except Exception:
             logger.exception("requests failed outside of the application's own handlers")
-            for connection, _ in gathered:
+            for connection, _ in asking:
+                self._in_hand.discard(connection)
                 self._refuse(connection, 500)
-            return
-        for (connection, _), answer in zip(gathered, answers, strict=True):
-            try:
-                connection.closes = connection.closes or self._is_last()
-                sent = self._send_whole(connection, composed(*answer, closes=connection.closes))
-            except Exception:
-                logger.exception("a request failed outside of the application's own handlers")
-                self._refuse(connection, 500)
-                continue
-            if sent:
-                self._work_off(connection)
-
-    def _answers_together(self, together: Together, gathered: list[Gathered]) -> list[WsgiAnswer]:
-        self.answering = gathered
-        try:
-            return together([environ for _, environ in gathered])
+            asking.clear()
+            return ()
         finally:
             self._answered_in_time()
+
+    def _send_composed(self, connection: PlainConnection, answer: WsgiAnswer) -> None:
+        """Send an answer to a connection in the poller, and go on with what its client has sent beyond."""
+        try:
+            connection.closes = connection.closes or self._is_last()
+            is_free = self._send_whole(connection, composed(*answer, closes=connection.closes))
+        except Exception:
+            logger.exception("a request failed outside of the application's own handlers")
+            self._refuse(connection, 500)
+            return
+        if is_free:
+            self._work_off(connection)
 
     def _answer(self, connection: PlainConnection, environ: Environ) -> bool:
         """Answer one request; whether the connection can carry the next one already."""
@@ -201,8 +262,8 @@ class InPlace(GuardedThreads):
         worker is asked for; this one serves until then. Python
         runs handlers of signals in the main thread only, so they are read from the pipe that they leave a byte in.
         """
-        is_quick_still, self._takes = self._takes, _nothing
-        self._taken.clear()
+        is_quick_still = self._is_quick
+        self._ways.clear()
         self.app.board.ask_for_relief(self.slot)
         for connection, environ in stuck:
             asked = environ["REQUEST_METHOD"], environ["PATH_INFO"], int(environ.get("CONTENT_LENGTH", 0))
@@ -226,7 +287,3 @@ class InPlace(GuardedThreads):
 def _anew(environ: Environ) -> Environ:
     environ["wsgi.input"].seek(0)
     return environ
-
-
-def _nothing(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes
-    return False

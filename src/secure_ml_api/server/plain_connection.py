@@ -28,7 +28,7 @@ _LONGEST_BODY_BYTES = 512 * 1024
 _REMEMBERED_BYTES = 4096
 
 
-class _Plain(NamedTuple):
+class Plain(NamedTuple):
     """A header block, and what it says."""
 
     head: bytes
@@ -39,7 +39,7 @@ class _Plain(NamedTuple):
     environ: Environ
 
 
-_NONE = _Plain(b"", 0, "", "", closes=True, environ={})
+_NONE = Plain(b"", 0, "", "", closes=True, environ={})
 
 
 class PlainConnection(Connection):
@@ -66,19 +66,37 @@ class PlainConnection(Connection):
     def hand_over(self) -> None:
         """As ever, but a plain request needs no parser in the thread either."""
         if self.handed_over is None and not self.is_cut_short:
-            self.handed_over = self.take(_any, keeps_room=True)
+            plain = self.plain()
+            self.handed_over = None if plain is None else self.take(plain, keeps_room=True)
         super().hand_over()
 
-    def take(self, takes: Takes, *, keeps_room: bool = False) -> Environ | None:
-        """The environment of the request that has come whole; it is not pending any more then.
+    def plain(self) -> Plain | None:
+        """What the header block says of the request that has come whole; None where that is for a general parser.
 
-        None when it is not for ``takes`` or not plain; then nothing has changed. With ``keeps_room`` its body counts
-        until ``release``.
+        It is read anew only when it differs from that of the request before.
         """
         body_bytes = self._needed_bytes - self._head_bytes
-        plain = self._plain_head(body_bytes)
-        if plain is None or not takes(plain.method, plain.path, body_bytes):
+        head = bytes(self._pending[: self._head_bytes])
+        if head == self._plain.head and body_bytes == self._plain.body_bytes:
+            return self._plain
+        line, _, block = head.partition(b"\r\n")
+        asked = request_line(line)
+        if asked is None or body_bytes > _LONGEST_BODY_BYTES or self._constants["SCRIPT_NAME"]:
             return None
+        fields = plain_fields(block[:-2])
+        closes = None if fields is None else wants_close(fields)
+        if fields is None or closes is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
+            return None
+        plain = Plain(head, body_bytes, asked.method, asked.path, closes, self._environ(asked, fields))
+        if len(head) <= _REMEMBERED_BYTES:
+            self._plain = plain
+        return plain
+
+    def take(self, plain: Plain, *, keeps_room: bool = False) -> Environ:
+        """The environment of the request that has come whole and is ``plain``; it is not pending any more then.
+
+        With ``keeps_room`` its body counts until ``release``.
+        """
         environ = plain.environ.copy()
         environ["wsgi.input"] = io.BytesIO(bytes(memoryview(self._pending)[self._head_bytes : self._needed_bytes]))
         environ["secure_ml_api.arrived_at"] = self.arrived_at
@@ -95,24 +113,6 @@ class PlainConnection(Connection):
         super()._established(certificate)
         if certificate is not None:
             self._constants[CLIENT_CERTIFICATE] = certificate
-
-    def _plain_head(self, body_bytes: int) -> _Plain | None:
-        """What the header block says, read anew only when it differs from that of the request before."""
-        head = bytes(self._pending[: self._head_bytes])
-        if head == self._plain.head and body_bytes == self._plain.body_bytes:
-            return self._plain
-        line, _, block = head.partition(b"\r\n")
-        asked = request_line(line)
-        if asked is None or body_bytes > _LONGEST_BODY_BYTES or self._constants["SCRIPT_NAME"]:
-            return None
-        fields = plain_fields(block[:-2])
-        closes = None if fields is None else wants_close(fields)
-        if fields is None or closes is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
-            return None
-        plain = _Plain(head, body_bytes, asked.method, asked.path, closes, self._environ(asked, fields))
-        if len(head) <= _REMEMBERED_BYTES:
-            self._plain = plain
-        return plain
 
     def _environ(self, asked: RequestLine, fields: Environ) -> Environ:
         """All of the environment that the next request with the same header block will have, too."""
@@ -135,10 +135,6 @@ def worker_constants(cfg: Any) -> Environ:
         "SCRIPT_NAME": os.environ.get("SCRIPT_NAME", ""),  # where that is set, the path needs gunicorn's care
         "SERVER_PROTOCOL": "HTTP/1.1",
     }
-
-
-def _any(method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — the shape of Takes
-    return True
 
 
 def _ends(client: Any, server: Any) -> Environ:

@@ -4,15 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from ..inference.reception import Reception
 from ..settings import Settings
 
+Environ = dict[str, Any]
 WsgiAnswer = tuple[str, list[tuple[str, str]], bytes]
 """Status line, header fields and body."""
-Together = Callable[[Sequence[dict[str, Any]]], list[WsgiAnswer]]
-"""WSGI environments → an answer for each of them."""
+
+
+class Parked(Protocol):
+    """A request that waits for something without a thread."""
+
+    @property
+    def deadline(self) -> float:
+        """The second of the monotonic clock in which its caller stops waiting."""
+        ...
+
+
+class Company(Protocol):
+    """What answers several requests at once; for the thread that serves all connections."""
+
+    def takes(self, method: str, path: str, body_bytes: int) -> bool:
+        """Whether such a request may come here although its answer has to be waited for."""
+        ...
+
+    def answer(self, environs: Sequence[Environ], over: Callable[[Any], None]) -> Sequence[WsgiAnswer | Parked]:
+        """An answer for each, or what is parked, for which ``over`` is called, in any thread, when it can arrive."""
+        ...
+
+    def arrive(self, parked: Sequence[Any]) -> Sequence[WsgiAnswer]:
+        """The answers to requests that were parked, and are over or given up."""
+        ...
+
+    def give_up(self, parked: Any) -> None:
+        """Its deadline has passed: it arrives as it is."""
+        ...
 
 
 def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — takes_in_place
@@ -20,7 +48,7 @@ def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:
     return False
 
 
-def nothing_together(app: Any) -> Together | None:  # noqa: ARG001 — the shape of together
+def no_company(app: Any) -> Company | None:  # noqa: ARG001 — the shape of company
     """Every request is answered by itself."""
     return None
 
@@ -62,8 +90,8 @@ class Program:
     new worker should take over. The old one serves until then, and finishes what it has."""
     reception: Callable[[Any], Reception] = nobody_turned_away
     """(app) in a worker: what it asks before it gives a request to the application."""
-    together: Callable[[Any], Together | None] = nothing_together
-    """(app) in a worker: how requests that it takes in place and that tell their length are answered together."""
+    company: Callable[[Any], Company | None] = no_company
+    """(app) in a worker: what answers requests together that it takes in place and that tell their length."""
 
 
 def standard_program() -> Program:
@@ -80,5 +108,5 @@ def standard_program() -> Program:
         app.takes_in_place,
         app.offer_relief,
         app.reception,
-        app.together,
+        app.company,
     )

@@ -97,6 +97,11 @@ class TurningAway(WaitingConnections):
         self._shedding.forget(connection)
         super()._refuse(connection, status, retry_after_seconds)
 
+    def _refuse_overloaded(self, connection: Connection) -> None:
+        """There is no room for the request in hand."""
+        self._shedding.overload.refused()
+        self._refuse(connection, 503, self._shedding.overload.drain.retry_after_seconds())
+
     def _forget(self, connection: Connection) -> None:
         self._shedding.forget(connection)
         super()._forget(connection)
@@ -107,8 +112,7 @@ class TurningAway(WaitingConnections):
         if self._shedding.is_probe(connection) and len(self._probing) < _MOST_PROBES:
             pool, hands = self._probes, self._probing
         elif not self._shedding.has_room_in_hand(connection, len(self._in_hand)):
-            self._shedding.overload.refused()
-            self._refuse(connection, 503, self._shedding.overload.drain.retry_after_seconds())
+            self._refuse_overloaded(connection)
             return False
         connection.hand_over()
         connection.handed_over_at = monotonic()

@@ -1,0 +1,61 @@
+"""Requests of one worker that wait for their models without a thread; their connections count as in hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+
+from .plain_connection import PlainConnection
+from .program import Parked
+
+
+class Parking:
+    """For the thread that serves all connections, but for ``over``; ``wake`` makes that thread look, from any other."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._connections: dict[Parked, PlainConnection] = {}
+        self._deadlines: list[tuple[float, int, Parked]] = []
+        self._over: deque[Parked] = deque()
+        self._numbers = count()
+
+    def add(self, parked: Parked, connection: PlainConnection) -> None:
+        """``connection`` waits for the answer to ``parked``."""
+        self._connections[parked] = connection
+        heappush(self._deadlines, (parked.deadline, next(self._numbers), parked))
+
+    def over(self, parked: Parked) -> None:
+        """In any thread: the answer to ``parked`` can be made."""
+        self._over.append(parked)
+        if len(self._over) == 1:
+            self._wake()
+
+    def taken_over(self) -> list[tuple[Parked, PlainConnection]]:
+        """Those that are over, and have not been late before."""
+        found = []
+        while self._over:
+            parked = self._over.popleft()
+            connection = self._connections.pop(parked, None)
+            if connection is not None:
+                found.append((parked, connection))
+        return found
+
+    def taken_late(self, now: float) -> list[tuple[Parked, PlainConnection]]:
+        """Those whose deadline has passed by ``now``, on the monotonic clock."""
+        late = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            parked = heappop(self._deadlines)[2]
+            connection = self._connections.pop(parked, None)
+            if connection is not None:
+                late.append((parked, connection))
+        return late
+
+    @property
+    def next_deadline(self) -> float:
+        """When the next of them is late; infinity when nobody waits."""
+        while self._deadlines and self._deadlines[0][2] not in self._connections:
+            heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else inf

@@ -112,3 +112,17 @@ def test_when_one_of_them_hangs_those_who_asked_another_model_are_answered(tmp_p
         replies = at_once(running, token, [tiny, stuck, tiny, tiny])
         assert [reply.status for reply in replies] == [200, 504, 200, 200]
         wait_until(lambda: running.worker_pids() - before, 30, "a new worker")
+
+
+def test_requests_that_wait_for_their_models_hold_no_thread(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "home", "--workers", "1", "--threads", "1", command=HANGING) as running:
+        token = token_of(running, "patient")
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}", "Request-Timeout": "3"}
+        body = json.dumps({"features": for_ever("slow-stuck")})
+        with connections(running, 3) as ways:
+            for connection in ways:
+                connection.request("POST", "/v1/models/slow-stuck/predict", body, headers)
+            wait_until(lambda: running.metric("secure_ml_api_in_flight") >= 3, 30, "requests in flight")
+            assert running.get("/v2/models/tiny", token).status == 200  # answered by the only thread
+            assert [reply_of(connection.getresponse()).status for connection in ways] == [504] * 3
+        wait_until(lambda: running.metric("secure_ml_api_in_flight") == 0, 30, "no requests in flight")

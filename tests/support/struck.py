@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
@@ -53,6 +53,18 @@ class Struck:
             finally:
                 load.stop()
 
+    def fresh_token(self) -> str:
+        """A new token, waited for: a worker that has not used its store since a fault may have to refuse once more."""
+        issued: list[str] = []
+
+        def is_issued() -> bool:
+            with suppress(AssertionError):
+                issued.append(self.running.token(self.client))
+            return bool(issued)
+
+        wait_until(is_issued, 30, "a token")
+        return issued[0]
+
     def revoke(self, token: str, timeout: float = 30.0) -> int:
         form = f"token={token}&client_id={self.client.client_id}&client_secret={self.client.client_secret}"
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -77,7 +89,7 @@ class Writes:
         self.acknowledged: list[str] = []
         self.longest_refusal_seconds = 0.0
         self._struck = struck
-        self._tokens = [struck.running.token(struck.client) for _ in range(tokens)]
+        self._tokens = [struck.fresh_token() for _ in range(tokens)]
         self._enough = Event()
         self._threads = [Thread(target=self._write) for _ in range(_WRITERS)]
 

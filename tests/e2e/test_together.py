@@ -101,6 +101,20 @@ def test_requests_that_follow_on_the_same_connection_are_answered_in_their_order
             assert found == [b"2" if number % 2 else b"0" for number in range(20)]
 
 
+def test_requests_that_follow_while_a_slow_model_runs_are_answered_in_their_order(tmp_path: Path) -> None:
+    with RunningServer(tmp_path / "home", "--workers", "1", command=HANGING) as running:
+        token = token_of(running, "eager")
+        bodies = [json.dumps({"features": [number, 0, 0, 0]}) for number in range(12)]
+        head = f"POST /v1/models/sleeper/predict HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        sent = "".join(f"{head}Content-Length: {len(body)}\r\n\r\n{body}" for body in bodies)
+        with connections(running, 1) as (connection,):
+            connection.sock.sendall(sent.encode())
+            received = b""
+            while len(found := re.findall(rb'"prediction":(\d+)', received)) < len(bodies):
+                received += connection.sock.recv(65536)
+            assert found == [str(number).encode() for number in range(12)]
+
+
 def test_when_one_of_them_hangs_those_who_asked_another_model_are_answered(tmp_path: Path) -> None:
     environ = {"SECURE_ML_API_SERVER__REQUEST_DEADLINE_SECONDS": "30"}
     with RunningServer(tmp_path / "home", "--workers", "1", command=HANGING, environ=environ) as running:

@@ -20,6 +20,7 @@ class Parking:
         self._connections: dict[Parked, PlainConnection] = {}
         self._deadlines: list[tuple[float, int, Parked]] = []
         self._over: deque[Parked] = deque()
+        self._is_woken = False
         self._numbers = count()
 
     def add(self, parked: Parked, connection: PlainConnection) -> None:
@@ -30,11 +31,13 @@ class Parking:
     def over(self, parked: Parked) -> None:
         """In any thread: the answer to ``parked`` can be made."""
         self._over.append(parked)
-        if len(self._over) == 1:
+        if not self._is_woken:  # else the loop has yet to look, and will see this one
+            self._is_woken = True
             self._wake()
 
     def taken_over(self) -> list[tuple[Parked, PlainConnection]]:
         """Those that are over, and have not been late before."""
+        self._is_woken = False  # before the look: whoever comes from now on wakes the loop again
         found = []
         while self._over:
             parked = self._over.popleft()

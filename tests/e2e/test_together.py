@@ -59,6 +59,17 @@ def at_once(server: RunningServer, token: str, asked: Sequence[Asked]) -> list[R
         return [reply_of(connection.getresponse()) for connection in ways]
 
 
+@contextmanager
+def parked(server: RunningServer, token: str, seconds: float) -> Iterator[http.client.HTTPConnection]:
+    """A connection whose request waits, for so many seconds, for a run that does not end."""
+    headers = {"Authorization": f"Bearer {token}", "Request-Timeout": str(seconds)}
+    with connections(server, 1) as (connection,):
+        body = json.dumps({"features": for_ever("slow-stuck")})
+        connection.request("POST", "/v1/models/slow-stuck/predict", body, headers)
+        wait_until(lambda: server.metric("secure_ml_api_in_flight") >= 1, 30, "a request in flight")
+        yield connection
+
+
 def token_of(server: RunningServer, name: str, **options: str) -> str:
     return server.token(server.create_client(name, "predict:*", **{"rate": "1000000/minute", **options}))
 
@@ -123,8 +134,10 @@ def test_when_one_of_them_hangs_those_who_asked_another_model_are_answered(tmp_p
         tiny: Asked = ("/v1/models/tiny/predict", {"features": [1, 2]})
         running.post_json(*tiny, token)
         before = running.worker_pids()
-        replies = at_once(running, token, [tiny, stuck, tiny, tiny])
-        assert [reply.status for reply in replies] == [200, 504, 200, 200]
+        with parked(running, token, seconds=8) as waits:
+            replies = at_once(running, token, [tiny, stuck, tiny, tiny])
+            assert [reply.status for reply in replies] == [200, 504, 200, 200]
+            assert reply_of(waits.getresponse()).status == 504  # told so by whoever has taken over
         wait_until(lambda: running.worker_pids() - before, 30, "a new worker")
 
 

@@ -70,7 +70,7 @@ def answer_unexpected(error: Exception, request_id: str, *, oip: bool) -> Answer
 def headers_of(answer: Answer, visit: Visit) -> Headers:
     """All headers of an answer to ``visit``, its length apart."""
     headers = [("Content-Type", answer.content_type), *answer.headers]
-    if visit.standings and not any(name == "RateLimit" for name, _ in answer.headers):
+    if visit.standings and not (answer.headers and any(name == "RateLimit" for name, _ in answer.headers)):
         headers += ratelimit_headers(visit.standings).items()
     headers += SECURITY_HEADERS.items()
     headers.append(("X-Request-Id", visit.request_id))

@@ -10,6 +10,7 @@ from typing import Any
 
 # Answers that have no body and say nothing of its length (RFC 9110 section 8.6).
 _BODILESS = ("1", "204", "304")
+_LENGTH = "\r\nContent-Length: "
 
 
 class UnfitAnswer(Exception):
@@ -44,15 +45,14 @@ def whole_answer(
 
 def composed(status: str, headers: list[tuple[str, str]], body: bytes, *, closes: bool) -> bytes:
     """The bytes of an answer; raises UnfitAnswer for a header field that would end early."""
-    fields = "".join(map("\r\n%s: %s".__mod__, headers))
-    option = "close" if closes else "keep-alive"
-    head = f"HTTP/1.1 {status}\r\nDate: {_date(int(time.time()))}\r\nConnection: {option}{fields}"
-    ends = 2 + len(headers)
-    if head.count("\r") != ends or head.count("\n") != ends:
+    fields = "".join([f"\r\n{name}: {value}" for name, value in headers])
+    if fields.count("\r") != len(headers) or fields.count("\n") != len(headers) or "\n" in status or "\r" in status:
         raise UnfitAnswer("a header field holds the end of a line")
-    if "\r\ncontent-length: " not in head.lower() and not status.startswith(_BODILESS):
-        head += f"\r\nContent-Length: {len(body)}"
-    return f"{head}\r\n\r\n".encode("latin-1") + body
+    if _LENGTH not in fields and _LENGTH.lower() not in fields.lower() and not status.startswith(_BODILESS):
+        fields += f"{_LENGTH}{len(body)}"
+    option = "close" if closes else "keep-alive"
+    head = f"HTTP/1.1 {status}\r\nDate: {_date(int(time.time()))}\r\nConnection: {option}{fields}\r\n\r\n"
+    return head.encode("latin-1") + body
 
 
 @lru_cache(maxsize=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ def answers_of(given: Array, gives: Gives, signature: Signature) -> Tensors:
     rows = len(given)
     if gives == "values":
         return {"value": np.reshape(given, rows).astype(NUMPY_DTYPES[signature.output_datatype])}
-    probabilities = probabilities_of(np.reshape(given, (rows, -1)), gives)
+    probabilities = probabilities_of(np.reshape(given, (rows, prod(given.shape[1:]))), gives)
     values = np.array(
         [value if isinstance(value, int) else position for position, value in enumerate(signature.classes)],
         dtype=np.int64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ _PICKLE_WARNING = (
 
 
 @click.command()
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option("--name", required=True, help="Name under which the model serves.")
 @click.option("--version", help="Version; by default one above the highest there is.")
 @click.option(
@@ -42,6 +43,8 @@ _PICKLE_WARNING = (
 @click.option("--label", "labels", multiple=True, metavar="CLASS=WORD", help="A class in words, such as 0=setosa.")
 @click.option("--bounds", multiple=True, metavar="FEATURE=MIN:MAX", help="What a feature may be; a side may be empty.")
 @click.option("--task", type=click.Choice(["classification", "regression", "anomaly"]), help="If the model cannot say.")
+@click.option("--architecture", metavar="NAME", help="What safetensors weights are the weights of: an entry point.")
+@click.option("--parameter", "parameters", multiple=True, metavar="KEY=JSON", help="An argument of the architecture.")
 @click.option("--description", default="", help="What the model is for, in a sentence.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measure of its quality.")
 @home_option
@@ -58,6 +61,8 @@ def pack(
     labels: tuple[str, ...],
     bounds: tuple[str, ...],
     task: Task | None,
+    architecture: str | None,
+    parameters: tuple[str, ...],
     description: str,
     metrics: tuple[str, ...],
     home: Path,
@@ -68,8 +73,8 @@ def pack(
     Every row of the sample, and rows made from it, must get the trained model's class, and its numbers to within a
     stated tolerance; otherwise nothing is packed. Of the forms that are proven the fastest is kept.
 
-    SOURCE is a skops file, a .json or .ubj of XGBoost, a .txt of LightGBM, or a .keras file; with --trust-pickle also a
-    pickle or a .pt2 of PyTorch.
+    SOURCE is a skops file, a .json or .ubj of XGBoost, a .txt of LightGBM, a .keras file, the folder of a SavedModel,
+    or a .safetensors file with --architecture; with --trust-pickle also a pickle or a .pt2 of PyTorch.
 
     With --allow-native the trained model itself is one of those forms. Serving it takes its library (the extra
     "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs.
@@ -86,6 +91,8 @@ def pack(
         target=target,
         description=description,
         metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
+        architecture=architecture,
+        parameters={key: _json(key, value) for key, value in parse_pairs("--parameter", parameters).items()},
         allow_native=allow_native,
     )
     if trust_pickle:
@@ -100,6 +107,13 @@ def pack(
     manifest = result.manifest
     aliases = store_of(home).aliases(name)
     say(summary(manifest, result.digest), as_json, pack_lines(manifest, result.digest, aliases))
+
+
+def _json(key: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise click.BadParameter(f"{key} must be JSON, such as 12 or '\"relu\"'", param_hint="--parameter") from None
 
 
 def _number(key: str, text: str) -> float:

@@ -30,10 +30,25 @@ class FileRecord(_Frozen):
         return cls(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
+Source = Literal[
+    "skops",
+    "pickle",
+    "joblib",
+    "xgboost",
+    "lightgbm",
+    "keras",
+    "torch-export",
+    "torch-weights",
+    "saved-model",
+    "estimator",
+]
+"""What a model was packed from: a file or folder in one of these formats, or an object in memory."""
+
+
 class Provenance(_Frozen):
     """Where the package comes from."""
 
-    source: Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export", "estimator"]
+    source: Source
     """Format of the trained model that was packed; ``estimator`` for one that was in memory."""
     source_sha256: _Sha256 | None = None
     estimator: str

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from ..errors import PackingError
-from ..models.manifest import ParityReport, Provenance, Timing
+from ..models.manifest import ParityReport, Provenance, Source, Timing
 from ..models.sample import write_sample
 from ..runtimes.protocol import Session
 from ..runtimes.sklearn import SklearnSession
@@ -27,8 +27,6 @@ from .table import Table
 
 # What the trained model itself is called in the table of timings, where it stands for comparison.
 AS_TRAINED = "as trained"
-
-Source = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export", "estimator"]
 
 
 class Blueprint(BaseModel):

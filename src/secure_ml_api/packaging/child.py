@@ -6,7 +6,6 @@ model and the sample beside it, or ``refusal.txt`` with the one line that explai
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,18 @@ from .natives import MODEL_FILES
 from .networks.files import read_network
 from .prose import prose_columns
 from .sample_file import read_sample_file
-from .source_file import NETWORKS, read_source
+from .source_file import NETWORKS, digest_of, read_source
 
 
 def convert(directory: Path) -> None:
     """Do the job in ``directory``; raises OperatorError."""
     job = Job.model_validate_json((directory / JOB_FILE).read_bytes())
-    data = job.source.read_bytes()
     with quiet():
         sample = read_sample_file(job.sample)
         if job.source_format in NETWORKS:
             estimator: Any = read_network(job.source, job.source_format, sample, job.options)
         else:
-            estimator = read_source(data, job.source_format)
+            estimator = read_source(job.source.read_bytes(), job.source_format)
         names = align(estimator, sample, job.options.target).names
         # Codes such as "01" look like numbers; where the model was trained on text, they stay text.
         text = {known.column for known in categories_of(estimator, names).values() if known.is_text}
@@ -46,7 +44,7 @@ def convert(directory: Path) -> None:
         sample,
         job.options,
         source=job.source_format,
-        source_sha256=hashlib.sha256(data).hexdigest(),
+        source_sha256=digest_of(job.source),
     )
     (directory / MODEL_FILES[built.blueprint.runtime]).write_bytes(built.model)
     (directory / SAMPLE_FILE).write_bytes(built.sample)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from ..tensors import Task
 
@@ -22,5 +22,9 @@ class Options(BaseModel):
     """Column of the sample that is no feature but the answer, and is left out."""
     description: str = ""
     metrics: dict[str, float] = {}
+    architecture: str | None = None
+    """The entry point that builds the network whose weights are packed, where these are all that a file holds."""
+    parameters: dict[str, JsonValue] = {}
+    """Keyword arguments of the architecture."""
     allow_native: bool = False
     """Whether the framework that trained the model may serve it, which the server then needs to have installed."""

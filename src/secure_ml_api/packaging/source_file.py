@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
 from pathlib import Path
@@ -11,10 +12,14 @@ from ..errors import PackingError
 from ..runtimes.sklearn_types import TRUSTED_TYPES
 from .boosting import BOOSTED_TYPES, lightgbm_from, xgboost_from
 
-SourceFormat = Literal["skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export"]
-NETWORKS: tuple[SourceFormat, ...] = ("keras", "torch-export")
+SourceFormat = Literal[
+    "skops", "pickle", "joblib", "xgboost", "lightgbm", "keras", "torch-export", "torch-weights", "saved-model"
+]
+NETWORKS: tuple[SourceFormat, ...] = ("keras", "torch-export", "torch-weights", "saved-model")
 
 SOURCE_LIMIT_BYTES = 2 * 1024 * 1024 * 1024
+# A safetensors file begins with the length of its header, which is a JSON object.
+_LENGTH_BYTES = 8
 _ZIP_MAGIC = b"PK\x03\x04"
 _JOBLIB_ENDINGS = {".joblib", ".jl"}
 # No pickle begins with either: both formats hold numbers and words alone.
@@ -26,29 +31,59 @@ _PACKED_TYPES = (*TRUSTED_TYPES, *BOOSTED_TYPES)
 def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
     """Which format ``path`` is in, from its content and not its name; nothing of it is unpickled.
 
-    XGBoost's own files are JSON or UBJSON, LightGBM's are text. Raises PackingError when it cannot be opened, and when
-    it is none of these and no skops file and ``trust_pickle`` is not given.
+    A folder is a SavedModel of TensorFlow. XGBoost's own files are JSON or UBJSON, LightGBM's are text. Raises
+    PackingError when it cannot be opened, and when it is none of these and no skops file and ``trust_pickle`` is not
+    given.
     """
     try:
-        with path.open("rb") as file:
-            magic = file.read(len(_ZIP_MAGIC))
-        size = path.stat().st_size
+        size = sum(file.stat().st_size for file in files_of(path))
+        if size > SOURCE_LIMIT_BYTES:
+            raise PackingError(f"{path} is larger than {SOURCE_LIMIT_BYTES} bytes")
+        known = _folder(path) if path.is_dir() else _known(path, size)
     except OSError as error:
         raise PackingError(f"{path} cannot be read: {error.strerror}") from None
-    if size > SOURCE_LIMIT_BYTES:
-        raise PackingError(f"{path} is larger than {SOURCE_LIMIT_BYTES} bytes")
-    if magic == _ZIP_MAGIC and (inside := _inside(path)) != "torch-export":
-        return inside
-    if magic.startswith(_XGBOOST_MAGIC):
-        return "xgboost"
-    if magic == _LIGHTGBM_MAGIC:
-        return "lightgbm"
+    if known not in {None, "torch-export"}:
+        return known
     if not trust_pickle:
         remedy = "save the model with skops.io.dump, or give --trust-pickle if the file is your own"
         raise PackingError(f"{path} is no skops file, and a pickle may run any code when it is read; {remedy}")
-    if magic == _ZIP_MAGIC:
-        return "torch-export"
-    return "joblib" if path.suffix.lower() in _JOBLIB_ENDINGS else "pickle"
+    return known or ("joblib" if path.suffix.lower() in _JOBLIB_ENDINGS else "pickle")
+
+
+def _known(path: Path, size: int) -> SourceFormat | None:
+    """By the first of its ``size`` bytes; None for what may be a pickle."""
+    with path.open("rb") as file:
+        start = file.read(_LENGTH_BYTES + 1)
+    if start.startswith(_ZIP_MAGIC):
+        return _inside(path)
+    if start[_LENGTH_BYTES:] == b"{" and int.from_bytes(start[:_LENGTH_BYTES], "little") < size:
+        return "torch-weights"
+    if start.startswith(_XGBOOST_MAGIC):
+        return "xgboost"
+    return "lightgbm" if start.startswith(_LIGHTGBM_MAGIC) else None
+
+
+def files_of(source: Path) -> list[Path]:
+    """The file ``source``, or those below it, in the order of their names."""
+    return sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+
+
+def digest_of(source: Path) -> str:
+    """The SHA-256 of a file; of a folder, of its files' names, lengths and bytes."""
+    if not source.is_dir():
+        return hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for path in files_of(source):
+        data = path.read_bytes()
+        digest.update(f"{path.relative_to(source).as_posix()}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _folder(path: Path) -> SourceFormat:
+    if (path / "saved_model.pb").is_file():
+        return "saved-model"
+    raise PackingError(f"{path} is a folder, and no SavedModel of TensorFlow: it has no saved_model.pb")
 
 
 def _inside(path: Path) -> SourceFormat:

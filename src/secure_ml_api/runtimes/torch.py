@@ -89,20 +89,30 @@ def open_network(data: bytes, signature: Signature, architectures: frozenset[str
         raise PackageRefused(f"the architecture {design.architecture!r} is not allowed here; {remedy}")
     try:
         import torch
-        from safetensors.torch import load
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[torch]'` where it serves"
         raise PackageRefused(f"PyTorch itself runs this model and is not installed; {remedy}") from None
-    build = _architecture(design.architecture)
     torch.set_num_threads(threads)
-    try:
-        module = build(**design.parameters)
-        module.load_state_dict(load(data), strict=True)
-    except Exception as error:  # noqa: BLE001 - weights of another network fail in any way that PyTorch can
-        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
-        raise PackageRefused(f"the weights are not those of {design.architecture!r} ({cause})") from None
+    module = filled_architecture(design.architecture, design.parameters, data)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TorchSession(module.eval().to(device), design, signature, device)
+
+
+def filled_architecture(name: str, parameters: Mapping[str, Any], weights: bytes) -> Any:
+    """A new module of the architecture ``name`` with the ``weights`` of a safetensors file.
+
+    Raises PackageRefused when no installed distribution has it, or when the weights are not exactly its own.
+    """
+    from safetensors.torch import load
+
+    build = _architecture(name)
+    try:
+        module = build(**parameters)
+        module.load_state_dict(load(weights), strict=True)
+    except Exception as error:  # noqa: BLE001 - weights of another network fail in any way that PyTorch can
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+        raise PackageRefused(f"the weights are not those of {name!r} ({cause})") from None
+    return module
 
 
 class TorchSession:

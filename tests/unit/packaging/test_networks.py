@@ -15,6 +15,7 @@ from secure_ml_api.errors import PackageRefused, PackingError
 from secure_ml_api.models.installed import installed
 from secure_ml_api.models.recheck import recheck_package
 from secure_ml_api.models.store import Store
+from secure_ml_api.packaging.networks.files import read_network
 from secure_ml_api.packaging.networks.keras_model import KerasNetwork
 from secure_ml_api.packaging.networks.network import Network, NetworkEstimator
 from secure_ml_api.packaging.networks.torch_module import TorchNetwork
@@ -303,3 +304,61 @@ def test_functional_keras_chain_becomes_a_graph_and_a_fork_does_not(tmp_path: Pa
     fork = keras.Model(given, keras.layers.Dense(CLASSES)(keras.layers.Add()([hidden, keras.layers.Dense(8)(given)])))
     with pytest.raises(PackingError, match="are no chain"):
         packed(store_in(tmp_path / "fork"), KerasNetwork(fork))
+
+
+def saved_model(place: Path, *layers: Any) -> Any:
+    """A SavedModel in ``place`` that Keras exported, and the model."""
+    model = keras_model(*layers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.export(place, verbose=False)
+    return model
+
+
+def test_saved_model_is_served_by_tensorflow_as_keras_exported_it(store: Store, tmp_path: Path) -> None:
+    place, sample = tmp_path / "net", write_sample(tmp_path / "sample.csv")
+    model = saved_model(place, keras.layers.LayerNormalization(), keras.layers.Dense(CLASSES, activation="softmax"))
+    options = Options(allow_native=True)
+    manifest = pack(place, store=store, name="net", sample=sample, options=options).manifest
+    assert (manifest.runtime, manifest.provenance.source) == ("tensorflow", "saved-model")
+    np.testing.assert_allclose(answers(store)["probabilities"], model(ROWS).numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_saved_model_with_operators_that_do_more_than_compute_is_not_read(store: Store, tmp_path: Path) -> None:
+    class Reads(tensorflow.Module):  # type: ignore[misc, name-defined]
+        @tensorflow.function(input_signature=[tensorflow.TensorSpec([None, FEATURES], tensorflow.float32)])  # type: ignore[untyped-decorator]
+        def serve(self, rows: Any) -> Any:
+            tensorflow.io.read_file("/etc/hostname")
+            return rows
+
+    module = Reads()
+    tensorflow.saved_model.save(module, str(tmp_path / "net"), signatures={"serving_default": module.serve})
+    sample = write_sample(tmp_path / "sample.csv")
+    with pytest.raises(PackingError, match=r"net holds operators that are not trusted: ReadFile"):
+        pack(tmp_path / "net", store=store, name="net", sample=sample, options=Options(allow_native=True))
+
+
+def test_folder_that_is_no_saved_model_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    with pytest.raises(PackingError, match=r"no SavedModel of TensorFlow: it has no saved_model\.pb"):
+        pack(tmp_path / "net", store=store, name="net", sample=write_sample(tmp_path / "sample.csv"))
+
+
+def test_weights_are_packed_in_the_architecture_that_is_named(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import save_file
+
+    save_file(torch_module().state_dict(), tmp_path / "net.safetensors")
+    source, sample = tmp_path / "net.safetensors", write_sample(tmp_path / "sample.csv")
+    named = Options(architecture=ARCHITECTURE, parameters={"features": FEATURES, "classes": CLASSES})
+    with pytest.raises(PackingError, match="name with --architecture what they are the weights of"):
+        read_network(source, "torch-weights", table(), Options())
+    with pytest.raises(PackingError, match="no installed distribution has the architecture 'small-network'"):
+        read_network(source, "torch-weights", table(), named)
+    monkeypatch.setenv("PYTHONPATH", str(offer_architecture(tmp_path)))  # of the converting process
+    manifest = pack(source, store=store, name="net", sample=sample, options=named).manifest
+    assert manifest.provenance.source == "torch-weights"
+    with torch.inference_mode():
+        wanted = softmax(torch_module()(torch.from_numpy(ROWS)).numpy())
+    np.testing.assert_allclose(answers(store)["probabilities"], wanted, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import PackingError
+from ...errors import PackageRefused, PackingError
 from ...tensors import Task
 from ..options import Options
 from ..source_file import SourceFormat
@@ -21,11 +21,11 @@ def read_network(path: Path, source_format: SourceFormat, sample: Table, options
     matrix = matrix_of(sample.select(features))
     network: Network
     try:
-        network = _keras(path) if source_format == "keras" else _exported(path, len(features))
+        network = _read(path, source_format, len(features), options)
     except PackingError:
         raise
     except ImportError as error:
-        extra = "tensorflow" if source_format == "keras" else "torch"
+        extra = "torch" if source_format.startswith("torch") else "tensorflow"
         raise PackingError(f"{error}; run `pip install 'secure-ml-api[train,{extra}]'`") from None
     except Exception as error:
         cause = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -57,6 +57,32 @@ def _task_of(network: Network, matrix: Array) -> Task:
     if given.size > 1:
         return "classification"
     raise PackingError(f"{network.kind} gives one number a row; say with --task whether that is a value or a class")
+
+
+def _read(path: Path, source_format: SourceFormat, features: int, options: Options) -> Network:
+    if source_format == "keras":
+        return _keras(path)
+    if source_format == "torch-weights":
+        return _weights(path, options)
+    if source_format == "saved-model":
+        from .saved_model import SavedModelNetwork
+
+        return SavedModelNetwork(path)
+    return _exported(path, features)
+
+
+def _weights(path: Path, options: Options) -> Network:
+    """The weights in ``path`` in the architecture that the options name, whose code an installed distribution has."""
+    from ...runtimes.torch import filled_architecture
+    from .torch_module import TorchNetwork
+
+    if options.architecture is None:
+        raise PackingError(f"{path.name} holds weights alone; name with --architecture what they are the weights of")
+    try:
+        module = filled_architecture(options.architecture, options.parameters, path.read_bytes())
+    except PackageRefused as refused:
+        raise PackingError(str(refused)) from None
+    return TorchNetwork(module, architecture=options.architecture, parameters=options.parameters)
 
 
 def _keras(path: Path) -> Network:

@@ -46,13 +46,13 @@ class KerasNetwork:
         )
         with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
             tensorflow.saved_model.save(module, place, signatures={"serve": module.serve})
-            return _archived(Path(place), gives)
+            return archived(Path(place), gives)
 
     def _shaped(self, rows: Array) -> Array:
         return rows.reshape(len(rows), *self._row_shape)
 
 
-def _archived(directory: Path, gives: Gives) -> bytes:
+def archived(directory: Path, gives: Gives) -> bytes:
     """The files below ``directory`` in one archive, the same bytes for the same files."""
     buffer = io.BytesIO()
     files = {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}

@@ -1,0 +1,79 @@
+"""TensorFlow SavedModels as they were exported: folders with a graph of operators and the values of its variables.
+
+A graph is code for TensorFlow, and reading one may run parts of it. So the operators are looked at first, in the bytes
+of the file, and nothing is read that holds one that does more than compute.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ...errors import PackingError
+from ...runtimes.scores import Gives
+from ...runtimes.tensorflow_ops import operators_of, unknown_operators
+from ..graphs.writer import Inapplicable
+from ..table import Array
+from .keras_model import archived
+from .network import NativeRuntime
+
+GRAPH_FILE = "saved_model.pb"
+_SIGNATURE = "serving_default"
+
+
+class SavedModelNetwork:
+    """The signature ``serving_default`` of the SavedModel in ``directory``: one float32 tensor in, one out.
+
+    Raises PackingError for a folder that holds another, or operators that are not trusted.
+    """
+
+    graph_name = "none"
+    library = "TensorFlow"
+    runtime: NativeRuntime = "tensorflow"
+
+    def __init__(self, directory: Path) -> None:
+        import tensorflow
+
+        self.kind = "SavedModel"
+        unknown = unknown_operators(operators_of((directory / GRAPH_FILE).read_bytes()))
+        if unknown:
+            raise PackingError(f"{directory.name} holds operators that are not trusted: {', '.join(unknown[:5])}")
+        loaded = tensorflow.saved_model.load(str(directory))
+        if _SIGNATURE not in loaded.signatures:
+            raise PackingError(f"{directory.name} has no signature {_SIGNATURE}; export the model with one")
+        serve = loaded.signatures[_SIGNATURE]
+        inputs, outputs = serve.structured_input_signature[1], serve.structured_outputs
+        if len(inputs) != 1 or len(outputs) != 1 or next(iter(inputs.values())).dtype != tensorflow.float32:
+            told = f"{len(inputs)} tensors to {len(outputs)}"
+            raise PackingError(f"the signature {_SIGNATURE} takes {told}; one float32 tensor to one can be packed")
+        (self._name, taken), (self._gives, _) = next(iter(inputs.items())), next(iter(outputs.items()))
+        self._row_shape = tuple(-1 if size is None else int(size) for size in taken.shape[1:])
+        self._loaded, self._serve = loaded, serve  # the first keeps the variables alive
+
+    def outputs(self, rows: Array) -> Array:
+        given: Array = self._called(rows.reshape(len(rows), *self._row_shape)).numpy()
+        return given
+
+    def graph(self, features: int) -> Any:
+        """Raises Inapplicable: what is left of the model are operators, and none of its layers."""
+        raise Inapplicable("a SavedModel does not say its layers; pack the .keras file for a graph")
+
+    def native(self, features: int, gives: Gives) -> bytes:
+        import tensorflow
+
+        spec = tensorflow.TensorSpec([None, features], tensorflow.float32)
+        shape = [-1, *self._row_shape]
+        module = tensorflow.Module()
+        module.model = self._loaded
+        module.serve = tensorflow.function(
+            lambda rows: self._called(tensorflow.reshape(rows, shape)), input_signature=[spec]
+        )
+        with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
+            tensorflow.saved_model.save(module, place, signatures={"serve": module.serve})
+            return archived(Path(place), gives)
+
+    def _called(self, rows: Any) -> Any:
+        import tensorflow
+
+        return self._serve(**{self._name: tensorflow.convert_to_tensor(rows)})[self._gives]

@@ -1,8 +1,8 @@
 """Pages of the documentation, done as a reader does them: each block in its order, in one terminal and one notebook.
 
-Blocks of ``bash`` go to one shell and blocks of ``python`` to one interpreter, which keep what earlier blocks made; both
-work in one folder. A block ``text output`` after one of them is what it printed, as far as it matters: ``…`` stands for
-anything, and numbers with a decimal point may differ by a tenth.
+Blocks of ``bash`` go to one shell and blocks of ``python`` to one interpreter, which keep what earlier blocks made;
+both work in one folder. A block ``text output`` after one of them says what it printed, as far as that matters: ``…``
+stands for anything, and numbers with a decimal point may differ by a tenth.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -185,6 +184,7 @@ class _Session:
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
         self._printed = (folder / f".{Path(command[0]).name}.printed").open("w+b")
         self._status, status = os.pipe()
+        self._life, life = os.pipe()  # has an end when nothing lives any more that the session started
         try:
             self._process = subprocess.Popen(
                 [*command, str(status)],
@@ -193,11 +193,12 @@ class _Session:
                 stdin=subprocess.PIPE,
                 stdout=self._printed,
                 stderr=self._printed,
-                pass_fds=[status],
+                pass_fds=[status, life],
                 process_group=0,
             )
         finally:
             os.close(status)
+            os.close(life)
 
     def do(self, file: Path) -> tuple[bool, str]:
         """Whether the block in ``file`` came to its end, and what it printed."""
@@ -215,20 +216,14 @@ class _Session:
         """Stop it and all that it started."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        until = time.monotonic() + _STOP_SECONDS
-        self._signal(signal.SIGTERM)
-        while self._signal(0) and time.monotonic() < until:
-            self._process.poll()
-            time.sleep(0.02)
-        self._signal(signal.SIGKILL)
+        self._kill(signal.SIGTERM)
+        select.select([self._life], [], [], _STOP_SECONDS)
+        self._kill(signal.SIGKILL)
         self._process.wait(10)
         self._printed.close()
         os.close(self._status)
+        os.close(self._life)
 
-    def _signal(self, number: int) -> bool:
-        """Whether there still is a process to send ``number`` to."""
-        try:
+    def _kill(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return False
-        return True

@@ -9,7 +9,12 @@ import pytest
 from support.pages import PageRun, blocks_of
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("index.md", "quickstart.md", "operations.md", *(f"tutorials/{path.name}" for path in DOCS.glob("tutorials/*.md")))
+PAGES = (
+    "index.md",
+    "quickstart.md",
+    "operations.md",
+    *(f"tutorials/{path.name}" for path in DOCS.glob("tutorials/*.md")),
+)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,8 +1,8 @@
 """Pages of the documentation, done as a reader does them: each block in its order, in one terminal and one notebook.
 
 Blocks of ``bash`` go to one shell and blocks of ``python`` to one interpreter, which keep what earlier blocks made;
-both work in one folder. A block ``text output`` after one of them says what it printed, as far as that matters: ``…``
-stands for anything, and numbers with a decimal point may differ by a tenth.
+both work in one folder. A block ``text output`` after one of them says what it wrote to stdout, as far as that matters:
+``…`` stands for anything, and numbers with a decimal point may differ by a tenth.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<info>[^`\n]*)$")
 _DECIMAL = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e-?\d+)?(?![\w.])")
 _BLOCK_SECONDS = 90.0
 _STOP_SECONDS = 15.0
+_OUTPUT_BYTES = 1_000_000
 
 # Each block is a file. When it is done a line goes to the descriptor that is the last argument; what fails ends, and
 # nothing that a block leaves running has that descriptor, so then there is no line but an end.
@@ -160,9 +161,9 @@ class PageRun:
         if session is None:
             session = _Session(_SESSIONS[block.language], self._folder, self._environ())
             self._sessions[block.language] = session
-        done, printed = session.do(file)
+        done, printed, complained = session.do(file)
         if not done:
-            raise PageFailed(f"{self._page.name}:{block.line}: the block failed\n\n{text}\n{printed}")
+            raise PageFailed(f"{self._page.name}:{block.line}: the block failed\n\n{text}\n{printed}{complained}")
         return printed
 
     def _environ(self) -> dict[str, str]:
@@ -182,7 +183,9 @@ class _Session:
     """A process that does one block after the other; it is told on its stdin which file is next."""
 
     def __init__(self, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
-        self._printed = (folder / f".{Path(command[0]).name}.printed").open("w+b")
+        name = Path(command[0]).name
+        self._printed = (folder / f".{name}.stdout").open("w+b")
+        self._complained = (folder / f".{name}.stderr").open("w+b")
         self._status, status = os.pipe()
         self._life, life = os.pipe()  # has an end when nothing lives any more that the session started
         try:
@@ -192,7 +195,7 @@ class _Session:
                 env=dict(environ),
                 stdin=subprocess.PIPE,
                 stdout=self._printed,
-                stderr=self._printed,
+                stderr=self._complained,
                 pass_fds=[status, life],
                 process_group=0,
             )
@@ -200,17 +203,20 @@ class _Session:
             os.close(status)
             os.close(life)
 
-    def do(self, file: Path) -> tuple[bool, str]:
-        """Whether the block in ``file`` came to its end, and what it printed."""
-        start = os.fstat(self._printed.fileno()).st_size
+    def do(self, file: Path) -> tuple[bool, str, str]:
+        """Whether the block in ``file`` came to its end, and what it wrote to stdout and to stderr."""
         assert self._process.stdin is not None
+        starts = [os.fstat(stream.fileno()).st_size for stream in (self._printed, self._complained)]
         with suppress(BrokenPipeError):  # it has ended, which is noticed below
             self._process.stdin.write(f"{file}\n".encode())
             self._process.stdin.flush()
         ready, _, _ = select.select([self._status], [], [], _BLOCK_SECONDS)
         done = bool(ready) and os.read(self._status, 1) == b"\n"
-        printed = os.pread(self._printed.fileno(), 1_000_000, start).decode(errors="replace")
-        return done, printed if ready else f"{printed}\n(not done after {_BLOCK_SECONDS:.0f} s)"
+        printed, complained = (
+            os.pread(stream.fileno(), _OUTPUT_BYTES, start).decode(errors="replace")
+            for stream, start in zip((self._printed, self._complained), starts, strict=True)
+        )
+        return done, printed, complained if ready else f"{complained}\n(not done after {_BLOCK_SECONDS:.0f} s)"
 
     def end(self) -> None:
         """Stop it and all that it started."""
@@ -221,6 +227,7 @@ class _Session:
         self._kill(signal.SIGKILL)
         self._process.wait(10)
         self._printed.close()
+        self._complained.close()
         os.close(self._status)
         os.close(self._life)
 

@@ -24,8 +24,9 @@ author = "the secure-ml-api authors"
 release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["substitution"]
 myst_heading_anchors = 4
-exclude_patterns = ["conf.py"]
+myst_substitutions = {"release": release}
 toc_object_entries = False
 
 autodoc_class_signature = "separated"
@@ -45,13 +46,16 @@ class LinksOfTheRepository(SphinxTransform):
 
     def apply(self) -> None:
         for link in list(self.document.findall(addnodes.pending_xref)):
-            if link.get("reftype") == "myst" and not link.get("refdomain"):
-                self._lead(link)
+            if link.get("reftype") == "myst" and link["reftarget"] not in self.env.found_docs:
+                # MyST takes Markdown that is no page for a page all the same, named without its ending.
+                ending, anchor = (".md", link["reftargetid"]) if link.get("refdomain") == "doc" else ("", None)
+                self._lead(link, link["reftarget"] + ending, anchor)
         for link in list(self.document.findall(addnodes.download_reference)):
-            self._lead(link)
+            self._lead(link, link["reftarget"], None)
 
-    def _lead(self, link: nodes.Element) -> None:
-        written, _, anchor = link["reftarget"].partition("#")
+    def _lead(self, link: nodes.Element, destination: str, anchor: str | None) -> None:
+        written, _, fragment = destination.partition("#")
+        anchor = anchor or fragment
         target = (Path(link.source or self.document["source"]).parent / written).resolve()
         if not target.exists() or not target.is_relative_to(ROOT):
             return  # told by MyST

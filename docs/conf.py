@@ -29,12 +29,13 @@ myst_heading_anchors = 4
 myst_substitutions = {"release": release}
 toc_object_entries = False
 
-autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 
 html_theme = "furo"
 html_title = f"secure-ml-api {__version__}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_copyright = False
 

@@ -25,8 +25,10 @@ from .needs import free_port
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,})(?P<info>[^`\n]*)$")
 _DECIMAL = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e-?\d+)?(?![\w.])")
+_EXTRAS = re.compile(r"secure-ml-api\[([a-z,]+)\]")
+_FRAMEWORKS = {"torch", "tensorflow"}
 _BLOCK_SECONDS = 90.0
-_STOP_SECONDS = 15.0
+_STOP_SECONDS = 10.0
 _OUTPUT_BYTES = 1_000_000
 
 # Each block is a file. When it is done a line goes to the descriptor that is the last argument; what fails ends, and
@@ -122,7 +124,8 @@ def _alike(told: str, printed: str) -> bool:
 class PageRun:
     """``with PageRun(page, folder) as run: run.all()``: at the end everything that the page started is stopped.
 
-    Where the page has a server's usual ports it gets free ones, and what it installs is what is installed here.
+    Where the page has a server's usual ports it gets free ones. What it installs is what is installed here, but of the
+    large frameworks it has those alone whose extras it names: others are imported as soon as they are there.
     """
 
     def __init__(self, page: Path, folder: Path) -> None:
@@ -167,10 +170,16 @@ class PageRun:
         return printed
 
     def _environ(self) -> dict[str, str]:
+        hidden = self._folder / ".hidden"
+        hidden.mkdir(exist_ok=True)
+        named = {extra for extras in _EXTRAS.findall(self._page.read_text("utf-8")) for extra in extras.split(",")}
+        for framework in _FRAMEWORKS - named:
+            (hidden / f"{framework}.py").write_text("raise ModuleNotFoundError(__name__, name=__name__)\n")
         ours = {name: value for name, value in os.environ.items() if not name.startswith("SECURE_ML_API_")}
         return {
             **ours,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PYTHONPATH": str(hidden),
             "SECURE_ML_API_SERVER__PORT": str(self._ports["8000"]),
             "SECURE_ML_API_SERVER__METRICS_PORT": str(self._ports["9464"]),
             "SECURE_ML_API_SERVER__WORKERS": "2",
@@ -219,18 +228,14 @@ class _Session:
         return done, printed, complained if ready else f"{complained}\n(not done after {_BLOCK_SECONDS:.0f} s)"
 
     def end(self) -> None:
-        """Stop it and all that it started."""
+        """Kill it and all that it started; returns when nothing of that lives any more."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._kill(signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         select.select([self._life], [], [], _STOP_SECONDS)
-        self._kill(signal.SIGKILL)
         self._process.wait(10)
         self._printed.close()
         self._complained.close()
         os.close(self._status)
         os.close(self._life)
-
-    def _kill(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, number)

@@ -105,3 +105,9 @@ def test_what_a_page_left_running_is_stopped(tmp_path: Path) -> None:
 def test_page_that_fails_with_something_running_fails_at_once(tmp_path: Path) -> None:
     with pytest.raises(PageFailed):
         run(tmp_path, "```bash\nsleep 600 &\nfalse\n```\n")
+
+
+@pytest.mark.parametrize(("installs", "has"), [("secure-ml-api", "False"), ("secure-ml-api[train,torch]", "True")])
+def test_a_page_has_only_the_frameworks_whose_extras_it_names(tmp_path: Path, installs: str, has: str) -> None:
+    code = "try:\n    import torch.version\nexcept ModuleNotFoundError:\n    print(False)\nelse:\n    print(True)\n"
+    run(tmp_path, f"`pip install '{installs}'`\n\n```python\n{code}```\n```text output\n{has}\n```\n")

@@ -63,7 +63,7 @@ class LinksOfTheRepository(SphinxTransform):
         within = target.relative_to(ROOT).as_posix()
         page = INCLUDED.get(within) or self._page(target)
         if page is None:
-            new = nodes.reference(refuri=self._beside(within))
+            new = nodes.reference(refuri=self._beside(within) + (f"#{anchor}" if anchor else ""))
         else:
             new = addnodes.pending_xref(
                 refdomain="doc", reftarget=page, reftargetid=anchor or None, reftype="myst",

@@ -11,7 +11,7 @@ FAULT_TESTS := tests/e2e/faults
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types lock loadtest compare bench faults fuzz sbom clean
+.PHONY: help setup run test check lint types docs lock loadtest compare bench faults fuzz sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -40,6 +40,10 @@ lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
 types: $(VENV)/.ready-test            ## Mypy, strict
 	$(BIN)/mypy
 
+docs: $(VENV)/.ready-docs            ## Build the documentation into reports/docs; a warning is an error
+	$(BIN)/python -m sphinx -E -W --keep-going -q -d reports/doctrees docs reports/docs
+	@echo "reports/docs/index.html"
+
 loadtest: $(VENV)/.ready-test            ## Load-test a server; see loadtests/README.md
 	$(BIN)/python -m loadtests $(LOADTEST)
 
@@ -57,7 +61,7 @@ fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see
 	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)
 
 lock:            ## Resolve the locks anew (needs uv)
-	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres otel loadtest test fuzz; do \
+	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres otel loadtest docs test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
 

@@ -15,6 +15,7 @@ need initdb postgresql
 need nginx nginx-light
 need openssl openssl
 need curl curl
+need jq jq
 need wrk wrk
 need systemd-analyze systemd
 need cc gcc

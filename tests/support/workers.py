@@ -13,7 +13,7 @@ import pytest
 
 # Servers are started and waited for in the first three; what is left at the end is short, so no process idles long.
 _ORDER = ("e2e", "contracts", "security", "integration", "unit")
-_SUITE = re.compile(r"\[(?:.*-)?(inplace|gthread|granian|flask|lane)(?:-.*)?\]$", re.DOTALL)
+_SUITE = re.compile(r"\[(?:.*-)?(inplace|gthread|granian|flask|lane|[a-z/-]+\.md)(?:-.*)?\]$", re.DOTALL)
 
 
 def slow_folders_first(items: list[pytest.Item]) -> None:
@@ -25,6 +25,7 @@ def group_of(node_id: str) -> str:
     """What is run by one process: a file, so that what a module shares is made once.
 
     Suites over several classes of server workers, or over both doors, start each of them anew: so each is a group.
+    Pages of the documentation share nothing: each is a group too.
     """
     suite = _SUITE.search(node_id)
     return node_id.partition("::")[0] + (suite[1] if suite else "")

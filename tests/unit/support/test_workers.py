@@ -23,10 +23,11 @@ _TESTS = Path(__file__).parents[2]
         ("a/test_b.py::test_c[inplace]", "a/test_b.py::test_d[inplace]", True),
         ("a/test_b.py::test_c[inplace]", "a/test_b.py::test_c[gthread]", False),
         ("a/test_b.py::test_c[gthread]", "a/test_b.py::test_c[gthread-[x]]", True),
+        ("a/test_b.py::test_c[tutorials/keras.md]", "a/test_b.py::test_c[tutorials/pytorch.md]", False),
         ("a/test_b.py::test_c[inplaces]", "a/test_b.py::test_c[gthreads]", True),
     ],
 )
-def test_a_file_is_run_by_one_process_and_so_is_each_suite_over_one_kind_of_server(
+def test_a_file_is_run_by_one_process_and_so_is_each_suite_over_one_kind_of_server_and_each_page(
     first: str, second: str, together: bool
 ) -> None:
     assert (group_of(first) == group_of(second)) is together

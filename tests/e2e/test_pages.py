@@ -18,6 +18,7 @@ PAGES = (
 )
 
 
+@pytest.mark.timeout(300)  # dozens of programs, one after the other
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     for name in ("curl", "jq"):

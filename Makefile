@@ -41,7 +41,7 @@ types: $(VENV)/.ready-test            ## Mypy, strict
 	$(BIN)/mypy
 
 docs: $(VENV)/.ready-docs            ## Build the documentation into reports/docs; a warning is an error
-	$(BIN)/python -m sphinx -E -W --keep-going -q -d reports/doctrees docs reports/docs
+	DOCS_SOURCE_URL='$(DOCS_SOURCE_URL)' $(BIN)/python -m sphinx -E -W --keep-going -q -d reports/doctrees docs reports/docs
 	@echo "reports/docs/index.html"
 
 loadtest: $(VENV)/.ready-test            ## Load-test a server; see loadtests/README.md

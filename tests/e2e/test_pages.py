@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.needs import program
 from support.pages import PageRun, blocks_of
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -17,8 +18,11 @@ PAGES = (
 )
 
 
+@pytest.mark.timeout(300)  # dozens of programs, one after the other
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+    for name in ("curl", "jq"):
+        program(name, name)
     with PageRun(DOCS / page, tmp_path) as run:
         run.all()
 

@@ -2,7 +2,7 @@
 
 Blocks of ``bash`` go to one shell and blocks of ``python`` to one interpreter, which keep what earlier blocks made;
 both work in one folder. A block ``text output`` after one of them says what it wrote to stdout, as far as that matters:
-``…`` stands for anything, and numbers with a decimal point may differ by a tenth.
+``…`` stands for anything, and numbers with a decimal point may differ by a fiftieth.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _alike(told: str, printed: str) -> bool:
     found = re.fullmatch(pattern, printed)
     wanted = _DECIMAL.findall(told)
     return found is not None and all(
-        math.isclose(float(one), float(other), rel_tol=0.1, abs_tol=1e-6)
+        math.isclose(float(one), float(other), rel_tol=0.02, abs_tol=1e-6)
         for one, other in zip(wanted, found.groups(), strict=True)
     )
 

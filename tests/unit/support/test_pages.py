@@ -66,8 +66,8 @@ def test_output_is_held_against_what_was_printed(tmp_path: Path) -> None:
         ("a …\n", "a sha256:42\n"),
         ("a\n…\nd\n", "a\nb\nc\nd\n"),
         ("…\nd\n…\n", "c\nd\ne\n"),
-        ("accuracy 0.97, 3 classes", "accuracy 0.95, 3 classes"),
-        ("[0.1, -2.5e-3]", "[0.1, -2.6e-3]"),
+        ("accuracy 0.97, 3 classes", "accuracy 0.96, 3 classes"),
+        ("[0.1, -2.5e-3]", "[0.101, -2.54e-3]"),
     ],
 )
 def test_what_varies_does_not_matter(told: str, printed: str) -> None:
@@ -80,7 +80,7 @@ def test_what_varies_does_not_matter(told: str, printed: str) -> None:
         ("a\nc\n", "a\nb\nc\n", "c"),
         ("a\n", "a\nb\n", "the end, before: b"),
         ("a\nb\n", "a\n", "b"),
-        ("accuracy 0.97", "accuracy 0.5", "accuracy 0.97"),
+        ("accuracy 0.97", "accuracy 0.9", "accuracy 0.97"),
         ("release 1.2.3", "release 1.2.4", "release 1.2.3"),
         ("3 classes", "2 classes", "3 classes"),
     ],

@@ -30,9 +30,9 @@ class LoadtestError(Exception):
 
 
 @contextmanager
-def running_server(home: Path, log: Path) -> Iterator[str]:
-    """The base URL of a server on ``home``, ready; its log goes to ``log``. Raises LoadtestError."""
-    port, metrics_port = _free_ports(2)
+def running_server(home: Path, log: Path) -> Iterator[tuple[str, int]]:
+    """Base URL and pid of a server on ``home``, ready; its log goes to ``log``. Raises LoadtestError."""
+    port, metrics_port = free_ports(2)
     environ = {**os.environ, **{f"SECURE_ML_API_QUOTAS__{limit}": _UNLIMITED for limit in _LIMITS}}
     arguments = ["--home", str(home), "--port", str(port), "--metrics-port", str(metrics_port)]
     with log.open("wb") as stderr:
@@ -50,7 +50,7 @@ def running_server(home: Path, log: Path) -> Iterator[str]:
             if process.poll() is not None or time.monotonic() > until:
                 raise LoadtestError(f"the server did not become ready: {_last_line(log)}")
             time.sleep(0.1)
-        yield url
+        yield url, process.pid
     finally:
         _stop(process)
 
@@ -92,7 +92,7 @@ def _printed(home: Path, *arguments: str) -> Any:
     return json.loads(finished.stdout)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of the loopback address that nothing listens on, held together so that they differ."""
     probes = [socket.socket() for _ in range(count)]
     try:

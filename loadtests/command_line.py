@@ -11,7 +11,13 @@ from .handover import CLIENT_ID, CLIENT_SECRET
 from .shapes.catalogue import SHAPES
 from .thresholds import DEFAULT_FILE
 
-SCENARIOS = {"row": "RowCaller", "batch": "BatchCaller", "mixed": "MixedCaller", "churn": "ChurnCaller"}
+SCENARIOS = {
+    "row": "RowCaller",
+    "batch": "BatchCaller",
+    "heavy": "HeavyCaller",
+    "mixed": "MixedCaller",
+    "churn": "ChurnCaller",
+}
 
 
 def read_options(arguments: Sequence[str] | None, description: str | None) -> argparse.Namespace:

@@ -27,6 +27,7 @@ from loadtests.recorder import Recorder
 from loadtests.report.files import write_report
 from loadtests.scenarios.batch import BatchCaller
 from loadtests.scenarios.churn import ChurnCaller
+from loadtests.scenarios.heavy import HeavyCaller
 from loadtests.scenarios.mixed import MixedCaller
 from loadtests.scenarios.row import RowCaller
 from loadtests.shapes.catalogue import SHAPES
@@ -34,7 +35,7 @@ from loadtests.shapes.locust_shape import ChosenShape
 from loadtests.thresholds import ShapeThreshold, read_thresholds
 from loadtests.verdict import breaches, findings
 
-__all__ = ["BatchCaller", "ChurnCaller", "MixedCaller", "RowCaller"]
+__all__ = ["BatchCaller", "ChurnCaller", "HeavyCaller", "MixedCaller", "RowCaller"]
 
 _PROGRESS_SECONDS = 2.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +87,11 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Write it as JSON."""
-        data = asdict(self) | {"timeline": self.timeline.as_data()}
-        for figures in data["requests"]:
-            figures["times_ms"] = [list(pair) for pair in figures["times_ms"].items()]
+        data = {each.name: getattr(self, each.name) for each in fields(self)}
+        data["timeline"] = self.timeline.as_data()
+        data["phases"] = [asdict(phase) for phase in self.phases]
+        data["samples"] = [asdict(sample) for sample in self.samples]
+        data["requests"] = [_figures_data(figures) for figures in self.requests]
         path.write_text(json.dumps(data), "utf-8")
 
     @classmethod
@@ -101,6 +103,11 @@ class Record:
         data["samples"] = [Sample(**sample) for sample in data["samples"]]
         data["requests"] = [_figures(figures) for figures in data["requests"]]
         return cls(**data)
+
+
+def _figures_data(figures: Figures) -> dict[str, Any]:
+    data: dict[str, Any] = {each.name: getattr(figures, each.name) for each in fields(figures)}
+    return data | {"times_ms": [list(pair) for pair in figures.times_ms.items()]}
 
 
 def _figures(data: Mapping[str, Any]) -> Figures:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .stage import Load, Shape, Stage, spawn_seconds
+from .stage import FASTEST, Load, Shape, Stage, spawn_seconds
 
 BEFORE, SPIKE, AFTER = "before", "spike", "after"
 
@@ -12,8 +12,8 @@ def stages(load: Load) -> tuple[Stage, ...]:
     start = spawn_seconds(load.users, load.spawn_rate) + 1
     return (
         Stage(BEFORE, load.users, load.seconds + start, load.spawn_rate, settle_seconds=start),
-        Stage(SPIKE, load.users * load.times, max(2, load.seconds // 3), load.users * load.times),
-        Stage(AFTER, load.users, load.seconds, load.users * load.times),
+        Stage(SPIKE, load.users * load.times, max(2, load.seconds // 3), FASTEST),
+        Stage(AFTER, load.users, load.seconds, FASTEST),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..record import Point
 from ..thresholds import Threshold, broken
-from .stage import Load, Shape, Stage
+from .stage import FASTEST, Load, Shape, Stage
 
 _FIRST = 2
 _SETTLE_SECONDS = 2
@@ -28,7 +28,7 @@ def stages(load: Load) -> tuple[Stage, ...]:
     steps = callers_of_steps(load.users, load.growth)
     settle = min(_SETTLE_SECONDS, load.seconds // 2)
     return tuple(
-        Stage(f"step {number}", callers, load.seconds, spawn_rate=callers, settle_seconds=settle)
+        Stage(f"step {number}", callers, load.seconds, spawn_rate=min(callers, FASTEST), settle_seconds=settle)
         for number, callers in enumerate(steps, start=1)
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from loadtests.figures import Figures
@@ -91,6 +92,7 @@ def test_the_knee_is_judged_as_a_phase_of_its_own() -> None:
 
 def test_a_record_comes_out_of_its_file_as_it_went_in(tmp_path: Path) -> None:
     kept = record("spike", "before", "spike")
+    kept.requests = [Figures("row iris", 3, 1, Counter({5.0: 1, 2.5: 1}), refused=0, lost=1)]
     kept.samples = [Sample(100, 4, 0.5, 1.5, 1024)]
     kept.write(tmp_path / "loadtest.json")
     assert Record.read(tmp_path / "loadtest.json") == kept

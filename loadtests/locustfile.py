@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def facts(environment: Environment) -> dict[str, str]:
     assert options is not None
     workers = getattr(environment.runner, "worker_index_max", 0)
     return {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "server": str(environment.host),
         "scenarios": ", ".join(sorted(kind.scenario for kind in environment.user_classes if issubclass(kind, Caller))),
         "load generator": f"{workers} worker processes" if workers else "one process",

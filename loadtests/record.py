@@ -38,6 +38,11 @@ class Point:
     figures: Figures
 
     @property
+    def crowd(self) -> str:
+        """The callers, in words."""
+        return "1 caller" if self.callers == 1 else f"{self.callers} callers"
+
+    @property
     def per_second(self) -> float:
         """Requests that were answered a second."""
         return self.figures.answered / self.seconds if self.seconds else 0.0

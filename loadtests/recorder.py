@@ -28,7 +28,6 @@ class Recorder:
     """One for each process of locust; only the master's, or the only one's, sees the whole run."""
 
     def __init__(self) -> None:
-        self._process = psutil.Process()
         self._begin("plain")
 
     def _begin(self, shape: str) -> None:
@@ -38,13 +37,16 @@ class Recorder:
         self._tallies: dict[str, Tally] = {}
         self._refusals = SHAPES[shape].refusals
         self._worker_cores: dict[str, float] = {}
+        self._process = psutil.Process()  # of this process, which may have been forked since the last run
         self._process.cpu_percent()  # what comes next counts from here
 
     def start(self, environment: Environment) -> None:
         """Begin a run anew, with what the command line says by now."""
         options = environment.parsed_options
         assert options is not None
+        stage = self.stage  # which a shape names just before locust starts its first callers
         self._begin(options.shape)
+        self.enter(stage)
         if not isinstance(environment.runner, WorkerRunner):
             gevent.spawn(self._sample, environment, Followed.of(options.server_pid))
 

@@ -15,13 +15,13 @@ _FACTOR, _JITTER_MS = 2.0, 20.0
 
 
 def recovery_seconds(timeline: Timeline, before: Phase, after: Phase) -> int | None:
-    """How long after the spike all was as before, and stayed so; None when it never was.
+    """How long after the last caller of the spike had left all was as before, and stayed so; None when it never was.
 
     As before means that nothing failed or was refused, and the p95 was within bounds, in every later window of three
     seconds.
     """
     bound_ms = timeline.within(before.seconds()).figures("").percentile_ms(0.95) * _FACTOR + _JITTER_MS
-    first, last = int(after.began) + 1, int(after.ended)
+    first, last = int(after.began + after.settle_seconds) + 1, int(after.ended)
     windows = range(first, last - _WINDOW_SECONDS + 1)
     troubled = [
         start for start in windows if not _calm(timeline.within(range(start, start + _WINDOW_SECONDS)), bound_ms)

@@ -13,6 +13,7 @@ from .thresholds import ShapeThreshold, Threshold, Thresholds, broken
 
 KNEE = "knee"
 _MIB = 1024 * 1024
+_BUSY_CORES = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,23 @@ def findings(record: Record, shape: ShapeThreshold) -> list[Finding]:
     if record.shape == "steps" and (best := knee(record.points())):
         found.append(
             Finding(
-                f"knee: {best.per_second:.0f} requests a second with {best.callers} callers, p50 "
+                f"knee: {best.per_second:.0f} requests a second with {best.crowd}, p50 "
                 f"{best.figures.percentile_ms(0.5):g} ms, p95 {best.figures.percentile_ms(0.95):g} ms"
             )
         )
+    found += _generator(record)
     found += _recovery(record, shape.recovery_seconds)
     found += _memory(record, shape.memory_growth_mib)
     return found
+
+
+def _generator(record: Record) -> Iterator[Finding]:
+    """A process that sends requests cannot use more than one core: near that, its own queue is measured."""
+    busiest = max((sample.generator_cores or 0.0 for sample in record.samples), default=0.0)
+    if busiest >= _BUSY_CORES:
+        yield Finding(
+            f"the load generator used {busiest:.0%} of a core: it measured itself in part; add --workers, or machines"
+        )
 
 
 def _recovery(record: Record, bound: float | None) -> Iterator[Finding]:

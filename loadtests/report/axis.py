@@ -62,7 +62,7 @@ def over_decades(values: Sequence[float], start: float, end: float) -> Axis:
 
 def written(value: float) -> str:
     """A figure on an axis or beside a bar, with no more digits than it needs."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def _round_down(value: float) -> float:

@@ -82,7 +82,7 @@ def _mark(points: Sequence[Point], x: Axis, y: Axis) -> str:
     if best is None:
         return ""
     across, down = x.at(best.per_second), y.at(best.figures.percentile_ms(0.50))
-    words = f"knee: {written(best.per_second)} a second with {best.callers} callers"
+    words = f"knee: {written(best.per_second)} a second with {best.crowd}"
     # The straight line from the origin that the curve of p50 touches here, up to the edge of the picture.
     far = min((_RIGHT - _LEFT) / max(across - _LEFT, 1e-9), (_BOTTOM - _TOP) / max(_BOTTOM - down, 1e-9))
     end = (_LEFT + far * (across - _LEFT), _BOTTOM - far * (_BOTTOM - down))
@@ -90,8 +90,8 @@ def _mark(points: Sequence[Point], x: Axis, y: Axis) -> str:
         f'<line class="ray" x1="{_LEFT}" y1="{_BOTTOM}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>\n'
         f'<line class="ray" x1="{across:.1f}" x2="{across:.1f}" y1="{_TOP}" y2="{_BOTTOM}"/>\n'
         f'<circle class="mark" cx="{across:.1f}" cy="{down:.1f}" r="8"/>\n'
-        f'<text class="knee" x="{across - 10:.1f}" y="{_TOP + 4}" text-anchor="end">{words}</text>\n'
-        f'<text class="knee" x="{across - 10:.1f}" y="{_TOP + 21}" text-anchor="end">{_times(best)}</text>\n'
+        f'<text class="knee" x="{_RIGHT}" y="24" text-anchor="end">{words}</text>\n'
+        f'<text class="knee" x="{_RIGHT}" y="42" text-anchor="end">{_times(best)}</text>\n'
     )
 
 

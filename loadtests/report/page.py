@@ -23,8 +23,8 @@ _STYLE = """
   .verdict { margin: 18px 0; padding: 12px 16px; border-left: 4px solid #0b6e4f; background: #eef7f3; }
   .verdict.broken { border-color: #a61b1b; background: #fbeeee; }
   .verdict ul { margin: 6px 0 0; padding-left: 20px; }
-  .tiles { display: flex; flex-wrap: wrap; gap: 10px 34px; margin: 18px 0; }
-  .tile b { display: block; font-size: 22px; font-weight: 600; } .tile { color: #52606d; font-size: 13px; }
+  .tiles { display: flex; flex-wrap: wrap; gap: 10px 24px; margin: 18px 0; }
+  .tile b { display: block; font-size: 20px; font-weight: 600; } .tile { color: #52606d; font-size: 13px; }
   .tile b { color: #1f2933; } .wide { overflow-x: auto; } svg { max-width: 100%; height: auto; }
   table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
   th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid #e4e7eb; white-space: nowrap; }

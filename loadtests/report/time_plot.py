@@ -12,7 +12,7 @@ from .knee_plot import SHARES
 from .style import svg
 
 _WIDTH, _LEFT, _RIGHT = 860, 64, 800
-_PANEL, _HEAD, _FOOT = 96, 40, 34
+_PANEL, _HEAD, _FOOT = 96, 44, 34
 _MOST_SLOTS = 240
 _MIB = 1024 * 1024
 
@@ -106,8 +106,8 @@ def _requests(made: Sequence[Slot], x: Axis, top: float) -> str:
         if any(counts):
             edges = list(zip(made, base, upper, strict=True))
             parts.append(_area(edges, css, x, y))
-            parts.append(f'<rect class="{css}" x="{across:.0f}" y="{top - 17:.0f}" width="10" height="10"/>\n')
-            parts.append(f'<text class="unit" x="{across + 15:.0f}" y="{top - 8:.0f}">{words}</text>\n')
+            parts.append(f'<rect class="{css}" x="{across:.0f}" y="{top - 23:.0f}" width="10" height="10"/>\n')
+            parts.append(f'<text class="unit" x="{across + 15:.0f}" y="{top - 14:.0f}">{words}</text>\n')
             across += 30 + 7 * len(words)
         base = upper
     return "".join(parts)
@@ -151,7 +151,7 @@ def _memory(made: Sequence[Slot], x: Axis, top: float) -> str:
 
 
 def _frame(title: str, legend: str, y: Axis, top: float) -> str:
-    parts = [f'<text class="title" x="20" y="{top - 8:.0f}">{title}</text>\n', legend]
+    parts = [f'<text class="title" x="20" y="{top - 14:.0f}">{title}</text>\n', legend]
     ticks = y.ticks()
     for tick in ticks if len(ticks) <= 4 else ticks[:: -(-len(ticks) // 4)]:
         at = y.at(tick)
@@ -163,9 +163,9 @@ def _frame(title: str, legend: str, y: Axis, top: float) -> str:
 def _legend(named: dict[str, str], top: float) -> str:
     parts, across = [], _LEFT + 190.0
     for css, words in named.items():
-        ends = f'x1="{across:.0f}" x2="{across + 18:.0f}" y1="{top - 12:.0f}" y2="{top - 12:.0f}"'
+        ends = f'x1="{across:.0f}" x2="{across + 18:.0f}" y1="{top - 18:.0f}" y2="{top - 18:.0f}"'
         parts.append(f'<line class="line {css}" {ends}/>\n')
-        parts.append(f'<text class="unit" x="{across + 24:.0f}" y="{top - 8:.0f}">{words}</text>\n')
+        parts.append(f'<text class="unit" x="{across + 24:.0f}" y="{top - 14:.0f}">{words}</text>\n')
         across += 44 + 7 * len(words)
     return "".join(parts)
 

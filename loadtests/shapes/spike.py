@@ -10,10 +10,11 @@ BEFORE, SPIKE, AFTER = "before", "spike", "after"
 def stages(load: Load) -> tuple[Stage, ...]:
     """``load.seconds`` of the usual callers, a third of that with ``load.times`` as many at once, and as before."""
     start = spawn_seconds(load.users, load.spawn_rate) + 1
+    leave = spawn_seconds(load.users * (load.times - 1), FASTEST)
     return (
         Stage(BEFORE, load.users, load.seconds + start, load.spawn_rate, settle_seconds=start),
         Stage(SPIKE, load.users * load.times, max(2, load.seconds // 3), FASTEST),
-        Stage(AFTER, load.users, load.seconds, FASTEST),
+        Stage(AFTER, load.users, leave + load.seconds, FASTEST, settle_seconds=leave),
     )
 
 

@@ -9,14 +9,14 @@ from ..record import Point
 from ..thresholds import Threshold, broken
 from .stage import FASTEST, Load, Shape, Stage
 
-_FIRST = 2
+_FIRST = 1
 _SETTLE_SECONDS = 2
 # A step has to bring so much more than the best before it, or it brought nothing; two of these in a row end the run.
 _LEAST_GAIN, _PATIENCE = 1.05, 2
 
 
 def callers_of_steps(most: int, growth: float) -> list[int]:
-    """Callers of each step: the first has two, each has ``growth`` times those of the one before, the last ``most``."""
+    """Callers of each step: the first has one, each has ``growth`` times those of the one before, the last ``most``."""
     steps = [min(_FIRST, most)]
     while steps[-1] < most:
         steps.append(min(most, max(steps[-1] + 1, math.ceil(steps[-1] * growth))))

@@ -30,8 +30,8 @@ def test_plain_callers_are_the_same_all_the_time_and_then_it_ends() -> None:
 
 
 def test_steps_have_more_callers_each_and_the_last_one_has_all() -> None:
-    assert callers_of_steps(20, growth=1.5) == [2, 3, 5, 8, 12, 18, 20]
-    assert callers("steps", Load(users=5, seconds=10), 0, 9.9, 10, 25, 30) == [2, 2, 3, 5, None]
+    assert callers_of_steps(20, growth=1.5) == [1, 2, 3, 5, 8, 12, 18, 20]
+    assert callers("steps", Load(users=5, seconds=10), 0, 9.9, 10, 25, 39, 40) == [1, 1, 2, 3, 5, None]
 
 
 @pytest.mark.parametrize(("most", "growth"), [(1, 1.5), (2, 1.01), (100, 1.01), (256, 4.0)])
@@ -43,7 +43,7 @@ def test_steps_come_to_an_end_whatever_their_growth(most: int, growth: float) ->
 
 def test_a_spike_is_a_sudden_multiple_between_two_stretches_of_the_same() -> None:
     load = Load(users=10, seconds=21, spawn_rate=10, times=5)
-    assert callers("spike", load, 0, 22.9, 23, 29.9, 30, 50.9, 51) == [10, 10, 50, 50, 10, 10, None]
+    assert callers("spike", load, 0, 22.9, 23, 29.9, 30, 51.9, 52) == [10, 10, 50, 50, 10, 10, None]
     _, spike, _ = SHAPES["spike"].stages(load)
     assert spike.spawn_rate >= 40, "it comes within a second"
 

@@ -96,3 +96,9 @@ def test_a_record_comes_out_of_its_file_as_it_went_in(tmp_path: Path) -> None:
     kept.samples = [Sample(100, 4, 0.5, 1.5, 1024)]
     kept.write(tmp_path / "loadtest.json")
     assert Record.read(tmp_path / "loadtest.json") == kept
+
+
+def test_a_load_generator_at_its_limit_is_told() -> None:
+    busy = record("soak", "load")
+    busy.samples = [Sample(100, 4, generator_cores=0.97)]
+    assert any("the load generator used 97% of a core" in finding.words for finding in findings(busy, ShapeThreshold()))

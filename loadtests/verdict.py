@@ -69,7 +69,11 @@ def findings(record: Record, shape: ShapeThreshold) -> list[Finding]:
 
 def _generator(record: Record) -> Iterator[Finding]:
     """A process that sends requests cannot use more than one core: near that, its own queue is measured."""
-    busiest = max((sample.generator_cores or 0.0 for sample in record.samples), default=0.0)
+    busiest = 0.0
+    for phase in record.phases:
+        seconds = phase.seconds()
+        seen = [sample.generator_cores or 0.0 for sample in record.samples if sample.second in seconds]
+        busiest = max(busiest, sum(seen) / len(seen) if seen else 0.0)
     if busiest >= _BUSY_CORES:
         yield Finding(
             f"the load generator used {busiest:.0%} of a core: it measured itself in part; add --workers, or machines"

@@ -41,7 +41,8 @@ def read_options(arguments: Sequence[str] | None, description: str | None) -> ar
     named = {CLIENT_ID, CLIENT_SECRET} <= set(os.environ)
     if options.join and not named:
         parser.error(f"--join: set {CLIENT_ID} and {CLIENT_SECRET}")
-    if options.host and not options.home and not named:
+    # Who only conducts sends nothing: the workers are the ones that need the client.
+    if options.host and not options.home and not options.expect_workers and not named:
         parser.error(f"--host: name its --home, or set {CLIENT_ID} and {CLIENT_SECRET}")
     if options.expect_workers and not options.host:
         parser.error("--expect-workers: name the --host, by a URL that the workers' machines know too")

@@ -20,9 +20,9 @@ COMMAND = (sys.executable, "-m", "secure_ml_api")
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 40.0
-_UNLIMITED = "999999999/minute"
+UNLIMITED = "999999999/minute"
 # Every caller of a load test has the same address: what protects a server from one address would stop the test.
-_LIMITS = ("ADDRESS", "FAILED_AUTHENTICATIONS", "TOKEN_ADDRESS", "TOKEN_CLIENT")
+LIMITS = ("ADDRESS", "FAILED_AUTHENTICATIONS", "TOKEN_ADDRESS", "TOKEN_CLIENT")
 
 
 class LoadtestError(Exception):
@@ -33,7 +33,7 @@ class LoadtestError(Exception):
 def running_server(home: Path, log: Path) -> Iterator[tuple[str, int]]:
     """Base URL and pid of a server on ``home``, ready; its log goes to ``log``. Raises LoadtestError."""
     port, metrics_port = free_ports(2)
-    environ = {**os.environ, **{f"SECURE_ML_API_QUOTAS__{limit}": _UNLIMITED for limit in _LIMITS}}
+    environ = {**os.environ, **{f"SECURE_ML_API_QUOTAS__{limit}": UNLIMITED for limit in LIMITS}}
     arguments = ["--home", str(home), "--port", str(port), "--metrics-port", str(metrics_port)]
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -60,12 +60,17 @@ def registered_client(home: Path) -> Iterator[tuple[str, str]]:
     """Id and secret of a client in ``home`` with the scopes that callers need and endless quotas; then deleted."""
     name = f"loadtest-{os.getpid()}-{time.time_ns()}"
     scopes = ["--scope", "predict:*", "--scope", "models:read"]
-    quotas = ["--rate", _UNLIMITED, "--rows", "999999999999/minute", "--concurrency", "100000"]
+    quotas = ["--rate", UNLIMITED, "--rows", "999999999999/minute", "--concurrency", "100000"]
     client = _printed(home, "clients", "create", name, *scopes, *quotas)
     try:
         yield client["client_id"], client["client_secret"]
     finally:
         _printed(home, "clients", "delete", client["client_id"])
+
+
+def prepare(home: Path) -> None:
+    """Make ``home``, with the example models; raises LoadtestError."""
+    _printed(home, "init")
 
 
 def is_ready(url: str) -> bool:

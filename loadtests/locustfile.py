@@ -72,6 +72,7 @@ def judge(environment: Environment, **_: Any) -> None:
     options = environment.parsed_options
     if isinstance(environment.runner, WorkerRunner) or options is None:
         return
+    environment.process_exit_code = 1  # until it is known to be otherwise: locust goes on when this function raises
     record = recorder.finished()
     record.facts |= facts(environment)
     record.errors = [

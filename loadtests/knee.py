@@ -7,25 +7,30 @@ from collections.abc import Sequence
 from .record import Point
 
 METHOD = (
-    "The knee is the step with the greatest power, throughput divided by median latency. Before it, more callers bring"
-    " more answers; after it, they mostly bring waiting. With callers that ask again at once, it lies where doubling"
-    " them no longer brings 1.4 times the answers."
+    "The knee is the step that lies farthest below the dotted line, which leads from the least throughput and median"
+    " latency to the greatest, each scaled to its range (V. Satopää and others, Finding a “Kneedle” in a haystack,"
+    " ICDCS Workshops 2011). Before it, more callers bring more answers; after it, they mostly bring waiting."
 )
 
 
 def knee(points: Sequence[Point]) -> Point | None:
-    """The point with the greatest *power*, throughput divided by median latency; None without answers.
+    """The point farthest from the chord of the curve of median latency over throughput; None without answers.
 
-    That is where a straight line from the origin just touches the curve of latency over throughput (Kleinrock, "Power
-    and deterministic rules of thumb for probabilistic problems in computer communications", ICC 1979; Jain, "The Art of
-    Computer Systems Performance Analysis", 1991, section 3.3, calls its throughput the knee capacity). Unlike the point
-    farthest from the chord (Kneedle), it does not move when a run goes on for longer past saturation.
+    Both are scaled to their range, so that the distance is the difference of the two, as in Kneedle (Satopää, Albrecht,
+    Irwin, Raghavan, "Finding a 'Kneedle' in a haystack", ICDCS Workshops 2011), without its smoothing and its online
+    part: there are few points, and all are there. The longer a run goes on past saturation, the more latency it takes
+    to move a point; steps end two steps after throughput has stopped growing.
     """
-    answered = [point for point in points if point.figures.answered and point.figures.percentile_ms(0.5) > 0]
-    return max(answered, key=power, default=None)
+    answered = [point for point in points if point.figures.answered]
+    if not answered:
+        return None
+    gains = _scaled([point.per_second for point in answered])
+    costs = _scaled([point.figures.percentile_ms(0.5) for point in answered])
+    distances = [gain - cost for gain, cost in zip(gains, costs, strict=True)]
+    return answered[distances.index(max(distances))]
 
 
-def power(point: Point) -> float:
-    """Answers a second for each millisecond that half of them took at most; 0 without answers."""
-    median_ms = point.figures.percentile_ms(0.5)
-    return point.per_second / median_ms if median_ms else 0.0
+def _scaled(values: Sequence[float]) -> list[float]:
+    """From 0 for the least to 1 for the greatest; all 0 when they are alike."""
+    least, span = min(values), max(values) - min(values)
+    return [(value - least) / span if span else 0.0 for value in values]

@@ -83,11 +83,13 @@ def _mark(points: Sequence[Point], x: Axis, y: Axis) -> str:
         return ""
     across, down = x.at(best.per_second), y.at(best.figures.percentile_ms(0.50))
     words = f"knee: {written(best.per_second)} a second with {best.crowd}"
-    # The straight line from the origin that the curve of p50 touches here, up to the edge of the picture.
-    far = min((_RIGHT - _LEFT) / max(across - _LEFT, 1e-9), (_BOTTOM - _TOP) / max(_BOTTOM - down, 1e-9))
-    end = (_LEFT + far * (across - _LEFT), _BOTTOM - far * (_BOTTOM - down))
+    gains = [x.at(point.per_second) for point in points]
+    costs = [y.at(point.figures.percentile_ms(0.50)) for point in points]
+    chord = (
+        f'x1="{min(gains):.1f}" y1="{max(costs):.1f}" x2="{max(gains):.1f}" y2="{min(costs):.1f}"'  # y runs downwards
+    )
     return (
-        f'<line class="ray" x1="{_LEFT}" y1="{_BOTTOM}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>\n'
+        f'<line class="ray" {chord}/>\n'
         f'<line class="ray" x1="{across:.1f}" x2="{across:.1f}" y1="{_TOP}" y2="{_BOTTOM}"/>\n'
         f'<circle class="mark" cx="{across:.1f}" cy="{down:.1f}" r="8"/>\n'
         f'<text class="knee" x="{_RIGHT}" y="24" text-anchor="end">{words}</text>\n'

@@ -92,8 +92,7 @@ def _tiles(record: Record) -> str:
 def _knee(record: Record) -> Iterable[str]:
     picture = knee_plot(record.points()) if record.shape == "steps" else ""
     if picture:
-        source = "L. Kleinrock, ICC 1979; R. Jain, The Art of Computer Systems Performance Analysis, 1991, 3.3"
-        yield f"<h2>Where it is best used</h2>\n<div class=wide>{picture}</div>\n<p class=note>{METHOD} ({source}.)</p>"
+        yield f"<h2>Where it is best used</h2>\n<div class=wide>{picture}</div>\n<p class=note>{METHOD}</p>"
 
 
 def _picture(title: str, picture: str) -> Iterable[str]:

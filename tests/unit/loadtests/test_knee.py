@@ -30,3 +30,11 @@ def test_a_step_without_answers_is_no_knee() -> None:
     assert knee([]) is None
     answered = closed_loop(1, capacity=800, service_ms=10)
     assert knee([failed, answered]) is answered
+
+
+def test_a_step_that_brings_little_for_much_latency_is_past_the_knee() -> None:
+    curve = [(840, 0.85), (951, 1.8), (1261, 1.6), (1341, 2.6), (1084, 6.0), (1312, 7.1)]
+    points = [Point(f"step {n}", n, 1, Figures("", count, 0, {ms: count})) for n, (count, ms) in enumerate(curve)]
+    found = knee(points)
+    assert found is not None
+    assert found.per_second in (1261, 1341)

@@ -8,31 +8,67 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Callable
 from typing import Any
 
-from locust import FastHttpUser
+from gevent.lock import Semaphore  # type: ignore[import-untyped]
+from locust import FastHttpUser, constant_throughput
 from locust.contrib.fasthttp import ResponseContextManager
 from locust.exception import StopUser
 
 from .handover import CLIENT_ID, CLIENT_SECRET
+from .shapes.catalogue import SHAPES
 
 # Renewed when this share of its life is over, so that no request carries a token that ends on the way.
 _RENEW_AFTER = 0.8
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
+class Token:
+    """An access token that is fetched when it is first needed, and renewed in time."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._renew_at = 0.0
+        self._fetching = Semaphore()
+
+    def text(self, fetch: Callable[[], tuple[str, int]]) -> str:
+        """The token; ``fetch`` gets a new one and its life in seconds, for one caller at a time."""
+        if time.monotonic() >= self._renew_at:
+            with self._fetching:
+                if time.monotonic() >= self._renew_at:
+                    self._text, lifetime_seconds = fetch()
+                    self._renew_at = time.monotonic() + _RENEW_AFTER * lifetime_seconds
+        return self._text
+
+
+_OF_THIS_PROCESS = Token()
+
+
 class Caller(FastHttpUser):
-    """A client application: keeps one connection and one token. ``scenario`` begins the names of its requests."""
+    """A client application with one connection. ``scenario`` begins the names of its requests.
+
+    ``pace``: how many times a second it does its work; the command line or the shape may say otherwise.
+    """
 
     abstract = True
     scenario = ""
+    pace = 1.0
     connection_timeout = 10.0
     network_timeout = 30.0
 
     def on_start(self) -> None:
+        options = self.environment.parsed_options
+        assert options is not None
+        shape = SHAPES[options.shape]
         self.random = random.Random()
-        self._token = ""
-        self._renew_at = 0.0
+        self._token = _OF_THIS_PROCESS if shape.one_token else Token()
+        asked = options.pace if options.pace >= 0 else (self.pace if shape.paced else 0)
+        self._wait = constant_throughput(asked) if asked else None
+
+    def wait_time(self) -> float:
+        """Seconds until its next turn; none for a caller that asks again as soon as it has its answer."""
+        return float(self._wait(self)) if self._wait else 0.0
 
     def predict(self, what: str, path: str, body: dict[str, Any], answers: str, count: int | None = None) -> None:
         """POST ``body``; the answer has to be 200 and carry ``answers``, of ``count`` elements when that is given."""
@@ -48,10 +84,7 @@ class Caller(FastHttpUser):
 
     def token(self) -> str:
         """A token with life left in it; stops this caller when none can be had."""
-        if time.monotonic() >= self._renew_at:
-            self._token, lifetime_seconds = self.fetch_token("tokens fetch")
-            self._renew_at = time.monotonic() + _RENEW_AFTER * lifetime_seconds
-        return self._token
+        return self._token.text(lambda: self.fetch_token("tokens fetch"))
 
     def fetch_token(self, name: str) -> tuple[str, int]:
         """A new token and its life in seconds, counted under ``name``; stops this caller when none can be had."""

@@ -1,4 +1,4 @@
-"""What locust runs: the callers, a line of progress every two seconds, and the judgement at the end.
+"""What locust runs: the callers, the shape, a line of progress every two seconds, the report and the judgement.
 
 ``python -m loadtests`` starts it; with a client's credentials in LOADTEST_CLIENT_ID and LOADTEST_CLIENT_SECRET it also
 works alone: ``locust -f loadtests/locustfile.py --host http://127.0.0.1:8000``.
@@ -6,75 +6,117 @@ works alone: ``locust -f loadtests/locustfile.py --host http://127.0.0.1:8000``.
 
 from __future__ import annotations
 
-import os
 import sys
+import time
+from argparse import ArgumentParser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
-from locust import events
+from locust import events, runners
 from locust.env import Environment
-from locust.runners import STATE_STOPPED, STATE_STOPPING, WorkerRunner
+from locust.runners import STATE_INIT, STATE_RUNNING, STATE_SPAWNING, WorkerRunner
 
 # Locust imports this file by its path, outside the package it belongs to.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from loadtests.callers import Caller
-from loadtests.figures import Figures, by_group, table
-from loadtests.handover import THRESHOLDS
+from loadtests.figures import by_group, table
+from loadtests.options import add_locust_arguments
+from loadtests.recorder import Recorder
+from loadtests.report.files import write_report
 from loadtests.scenarios.batch import BatchCaller
 from loadtests.scenarios.churn import ChurnCaller
+from loadtests.scenarios.heavy import HeavyCaller
 from loadtests.scenarios.mixed import MixedCaller
 from loadtests.scenarios.row import RowCaller
-from loadtests.thresholds import DEFAULT_FILE, read_thresholds
+from loadtests.shapes.catalogue import SHAPES
+from loadtests.shapes.locust_shape import ChosenShape
+from loadtests.thresholds import ShapeThreshold, read_thresholds
+from loadtests.verdict import breaches, findings
 
-__all__ = ["BatchCaller", "ChurnCaller", "MixedCaller", "RowCaller"]
+__all__ = ["BatchCaller", "ChurnCaller", "HeavyCaller", "MixedCaller", "RowCaller"]
 
 _PROGRESS_SECONDS = 2.0
 
+recorder = Recorder()
+ChosenShape.recorder = recorder
+# Steps are judged as they end, so what workers have counted has to come soon.
+runners.WORKER_REPORT_INTERVAL = 1.0
+
+
+@events.init.add_listener  # type: ignore[untyped-decorator]
+def listen(environment: Environment, **_: Any) -> None:
+    """Count requests from here on."""
+    environment.events.request.add_listener(recorder.count)  # type: ignore[no-untyped-call]
+    environment.events.report_to_master.add_listener(recorder.send)  # type: ignore[no-untyped-call]
+    environment.events.worker_report.add_listener(recorder.receive)  # type: ignore[no-untyped-call]
+
+
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
+def add_arguments(parser: ArgumentParser, **_: Any) -> None:
+    add_locust_arguments(parser)
+
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
-def start_progress(environment: Environment, **_: Any) -> None:
+def start(environment: Environment, **_: Any) -> None:
+    recorder.start(environment)
     if not isinstance(environment.runner, WorkerRunner):
         gevent.spawn(_tell_progress, environment)
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def judge(environment: Environment, **_: Any) -> None:
-    """Print the table and what breaks a threshold, and let locust exit with 1 when something does."""
-    if isinstance(environment.runner, WorkerRunner):
+    """Print the table and what breaks a threshold, write the report, and let locust exit with 1 when something does."""
+    options = environment.parsed_options
+    if isinstance(environment.runner, WorkerRunner) or options is None:
         return
-    figures = [
-        Figures(entry.name, entry.num_requests, entry.num_failures, dict(entry.response_times))
-        for entry in environment.stats.entries.values()
+    environment.process_exit_code = 1  # until it is known to be otherwise: locust goes on when this function raises
+    record = recorder.finished()
+    record.facts |= facts(environment)
+    record.errors = [
+        f"{error.occurrences} times: {error.name}: {error.error}" for error in environment.stats.errors.values()
     ]
-    total = environment.stats.total
-    seconds = max(1.0, (total.last_request_timestamp or total.start_time) - total.start_time)
-    print(f"\n{table(by_group(figures), seconds)}\n")
-    for error in environment.stats.errors.values():
-        print(f"failed {error.occurrences} times: {error.name}: {error.error}")
-    thresholds = read_thresholds(Path(os.environ.get(THRESHOLDS, DEFAULT_FILE)))
-    breaches = thresholds.breaches(
-        figures, [kind.scenario for kind in environment.user_classes if issubclass(kind, Caller)]
+    seconds = max(1.0, record.phases[-1].ended - record.phases[0].began) if record.phases else 1.0
+    print(f"\n{table(by_group(record.requests), seconds)}\n")
+    for error in record.errors:
+        print(f"not answered {error}")
+    thresholds = read_thresholds(Path(options.thresholds))
+    for finding in findings(record, thresholds.shapes.get(record.shape, ShapeThreshold())):
+        print(finding.words)
+    broken = breaches(
+        record, thresholds, [kind.scenario for kind in environment.user_classes if issubclass(kind, Caller)]
     )
-    for breach in breaches:
+    for breach in broken:
         print(f"threshold broken: {breach}")
-    print("some thresholds are broken" if breaches else "all thresholds hold", flush=True)
-    environment.process_exit_code = 1 if breaches else 0
+    print("some thresholds are broken" if broken else "all thresholds hold", flush=True)
+    if options.report:
+        write_report(record, thresholds, broken, Path(options.report))
+    environment.process_exit_code = 1 if broken else 0
+
+
+def facts(environment: Environment) -> dict[str, str]:
+    """Under what circumstances the run was made."""
+    options = environment.parsed_options
+    assert options is not None
+    workers = getattr(environment.runner, "worker_index_max", 0)
+    return {
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "server": str(environment.host),
+        "scenarios": ", ".join(sorted(kind.scenario for kind in environment.user_classes if issubclass(kind, Caller))),
+        "load generator": f"{workers} worker processes" if workers else "one process",
+        "shape": f"{options.shape}: {SHAPES[options.shape].words}",
+    }
 
 
 def _tell_progress(environment: Environment) -> None:
-    runner, total = environment.runner, environment.stats.total
+    runner = environment.runner
     assert runner is not None
     seconds = 0.0
     while True:
         gevent.sleep(_PROGRESS_SECONDS)
-        if runner.state in (STATE_STOPPING, STATE_STOPPED):
+        if runner.state not in (STATE_INIT, STATE_SPAWNING, STATE_RUNNING):
             return
         seconds += _PROGRESS_SECONDS
-        p95_ms = total.get_current_response_time_percentile(0.95) or 0
-        print(
-            f"{seconds:4.0f} s  {runner.user_count} callers  {total.num_requests} requests  "
-            f"{total.current_rps:.0f} per second  {total.num_failures} failed  p95 {p95_ms:.0f} ms",
-            flush=True,
-        )
+        print(f"{seconds:4.0f} s  {recorder.progress(runner.user_count, time.time())}", flush=True)

@@ -11,28 +11,43 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from .handover import CLIENT_ID, CLIENT_SECRET, THRESHOLDS
-from .server import LoadtestError, is_ready, registered_client, running_server
-from .thresholds import DEFAULT_FILE, ThresholdsError, read_thresholds
+from .command_line import read_options
+from .handover import CLIENT_ID, CLIENT_SECRET
+from .locust_command import master_command, worker_command
+from .server import LoadtestError, free_ports, is_ready, registered_client, running_server
+from .server_processes import pid_of
+from .thresholds import ThresholdsError, read_thresholds
 
-SCENARIOS = {"row": "RowCaller", "batch": "BatchCaller", "mixed": "MixedCaller", "churn": "ChurnCaller"}
+# Locust writes its report when it is told to stop; who cannot wait for it asks a second time.
+_STOP_SECONDS = 15.0
 
-_LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The server to load, and a client of it; ``pid`` is 0 when it is not known to run on this machine."""
+
+    url: str
+    client_id: str
+    client_secret: str
+    pid: int = 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 when all thresholds hold, 1 when one is broken or nothing could be measured, 2 on bad usage."""
-    options = _options(arguments)
+    options = read_options(arguments, main.__doc__)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server that was started is stopped
     try:
+        if options.join:
+            return _run(worker_command(options), {})
         read_thresholds(options.thresholds)
         options.reports.mkdir(parents=True, exist_ok=True)
-        with _target(options) as (url, client_id, client_secret):
-            return _run_locust(options, url, client_id, client_secret)
+        with _target(options) as target:
+            return _conduct(options, target)
     except (LoadtestError, ThresholdsError, OSError) as error:
         print(f"loadtests: {error}", file=sys.stderr)
         return 1
@@ -41,70 +56,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _target(options: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
-    """URL, client id and client secret of the server to load, which lasts as long as the block."""
+def _target(options: argparse.Namespace) -> Iterator[Target]:
+    """The server to load, which lasts as long as the block."""
     with ExitStack() as stack:
         home: Path | None = options.home
-        url = options.host
+        url, pid = options.host, pid_of(home) if home else 0
         if url is None:
             if home is None:
                 home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtest-"))) / "home"
             print(f"starting a server on {options.home or 'a new home, which trains the example models'} …", flush=True)
-            url = stack.enter_context(running_server(home, options.reports / "server.log"))
+            url, pid = stack.enter_context(running_server(home, options.reports / "server.log"))
         elif not is_ready(url):
             raise LoadtestError(f"{url} is not ready; start the server, or leave --host out to have one started")
         if home is None:
-            yield url, os.environ[CLIENT_ID], os.environ[CLIENT_SECRET]
+            yield Target(url, os.environ.get(CLIENT_ID, ""), os.environ.get(CLIENT_SECRET, ""))
         else:
-            yield url, *stack.enter_context(registered_client(home))
+            yield Target(url, *stack.enter_context(registered_client(home)), pid)
 
 
-def _run_locust(options: argparse.Namespace, url: str, client_id: str, client_secret: str) -> int:
-    report = options.reports / "loadtest"
-    command = [sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), "--headless", "--host", url]
-    command += ["--users", str(options.users), "--spawn-rate", str(options.spawn_rate)]
-    command += ["--run-time", f"{options.seconds}s", "--stop-timeout", "30"]
-    command += ["--html", f"{report}.html", "--csv", str(report)]
-    # Locust's own tables every two seconds are replaced by one line of progress and one table; see locustfile.py.
-    command += ["--only-summary", "--skip-log-setup"]
-    command += [SCENARIOS[scenario] for scenario in options.scenario]
-    environ = {
-        **os.environ,
-        CLIENT_ID: client_id,
-        CLIENT_SECRET: client_secret,
-        THRESHOLDS: str(options.thresholds),
-    }
-    print(f"{options.users} callers ({', '.join(options.scenario)}) for {options.seconds} s against {url}", flush=True)
-    finished = subprocess.run(command, env=environ, check=False)
-    print(f"reports: {report}.html, {report}_stats.csv", flush=True)
-    return 0 if finished.returncode == 0 else 1
+def _conduct(options: argparse.Namespace, target: Target) -> int:
+    print(f"{options.shape}: {', '.join(options.scenario)} against {target.url}", flush=True)
+    if options.expect_workers:
+        print(
+            f"waiting for {options.expect_workers} workers: on their machines, with {CLIENT_ID} and {CLIENT_SECRET} "
+            f"set, python -m loadtests --join THIS-MACHINE:{options.bind.rpartition(':')[2]}",
+            flush=True,
+        )
+    (free_port,) = free_ports(1)
+    command = master_command(options, target.url, target.pid, free_port)
+    code = _run(command, {CLIENT_ID: target.client_id, CLIENT_SECRET: target.client_secret})
+    print(f"reports: {options.reports / 'loadtest.html'}, {options.reports / 'loadtest_stats.csv'}", flush=True)
+    return 0 if code == 0 else 1
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m loadtests", description=main.__doc__)
-    parser.add_argument("--users", type=_positive, default=16, help="callers at once (%(default)s)")
-    parser.add_argument("--spawn-rate", type=_positive, default=8, help="callers that start each second (%(default)s)")
-    parser.add_argument("--seconds", type=_positive, default=30, help="how long (%(default)s)")
-    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="give it once for each; all by default")
-    parser.add_argument("--host", help="URL of a running server; one is started by default")
-    parser.add_argument(
-        "--home",
-        type=Path,
-        help="home to serve, or the home of --host, to register a client in; a temporary one by default",
-    )
-    parser.add_argument("--reports", type=Path, default=Path("reports"), help="where reports go (%(default)s)")
-    parser.add_argument("--thresholds", type=Path, default=DEFAULT_FILE, help="thresholds file (%(default)s)")
-    options = parser.parse_args(arguments)
-    options.scenario = list(dict.fromkeys(options.scenario or SCENARIOS))
-    if options.users < len(options.scenario):
-        parser.error(f"--users: {len(options.scenario)} scenarios need at least as many callers")
-    if options.host and not options.home and not {CLIENT_ID, CLIENT_SECRET} <= set(os.environ):
-        parser.error(f"--host: name its --home, or set {CLIENT_ID} and {CLIENT_SECRET}")
-    return options
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("a whole number above 0 is needed")
-    return number
+def _run(command: Sequence[str], secrets: Mapping[str, str]) -> int:
+    """Run locust, and end all its processes whatever happens here."""
+    environ = {**os.environ, **secrets}
+    process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        return process.wait()
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.wait(_STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -20,9 +20,9 @@ COMMAND = (sys.executable, "-m", "secure_ml_api")
 
 _START_SECONDS = 120.0
 _STOP_SECONDS = 40.0
-_UNLIMITED = "999999999/minute"
+UNLIMITED = "999999999/minute"
 # Every caller of a load test has the same address: what protects a server from one address would stop the test.
-_LIMITS = ("ADDRESS", "FAILED_AUTHENTICATIONS", "TOKEN_ADDRESS", "TOKEN_CLIENT")
+LIMITS = ("ADDRESS", "FAILED_AUTHENTICATIONS", "TOKEN_ADDRESS", "TOKEN_CLIENT")
 
 
 class LoadtestError(Exception):
@@ -30,10 +30,10 @@ class LoadtestError(Exception):
 
 
 @contextmanager
-def running_server(home: Path, log: Path) -> Iterator[str]:
-    """The base URL of a server on ``home``, ready; its log goes to ``log``. Raises LoadtestError."""
-    port, metrics_port = _free_ports(2)
-    environ = {**os.environ, **{f"SECURE_ML_API_QUOTAS__{limit}": _UNLIMITED for limit in _LIMITS}}
+def running_server(home: Path, log: Path) -> Iterator[tuple[str, int]]:
+    """Base URL and pid of a server on ``home``, ready; its log goes to ``log``. Raises LoadtestError."""
+    port, metrics_port = free_ports(2)
+    environ = {**os.environ, **{f"SECURE_ML_API_QUOTAS__{limit}": UNLIMITED for limit in LIMITS}}
     arguments = ["--home", str(home), "--port", str(port), "--metrics-port", str(metrics_port)]
     with log.open("wb") as stderr:
         process = subprocess.Popen(
@@ -50,7 +50,7 @@ def running_server(home: Path, log: Path) -> Iterator[str]:
             if process.poll() is not None or time.monotonic() > until:
                 raise LoadtestError(f"the server did not become ready: {_last_line(log)}")
             time.sleep(0.1)
-        yield url
+        yield url, process.pid
     finally:
         _stop(process)
 
@@ -60,12 +60,17 @@ def registered_client(home: Path) -> Iterator[tuple[str, str]]:
     """Id and secret of a client in ``home`` with the scopes that callers need and endless quotas; then deleted."""
     name = f"loadtest-{os.getpid()}-{time.time_ns()}"
     scopes = ["--scope", "predict:*", "--scope", "models:read"]
-    quotas = ["--rate", _UNLIMITED, "--rows", "999999999999/minute", "--concurrency", "100000"]
+    quotas = ["--rate", UNLIMITED, "--rows", "999999999999/minute", "--concurrency", "100000"]
     client = _printed(home, "clients", "create", name, *scopes, *quotas)
     try:
         yield client["client_id"], client["client_secret"]
     finally:
         _printed(home, "clients", "delete", client["client_id"])
+
+
+def prepare(home: Path) -> None:
+    """Make ``home``, with the example models; raises LoadtestError."""
+    _printed(home, "init")
 
 
 def is_ready(url: str) -> bool:
@@ -92,7 +97,7 @@ def _printed(home: Path, *arguments: str) -> Any:
     return json.loads(finished.stdout)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of the loopback address that nothing listens on, held together so that they differ."""
     probes = [socket.socket() for _ in range(count)]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from locust import constant_throughput, task
+from locust import task
 
 from ..callers import Caller
 from ..rows import rows
@@ -10,7 +10,7 @@ from ..rows import rows
 
 class BatchCaller(Caller):
     scenario = "batch"
-    wait_time = constant_throughput(2)
+    pace = 2.0
 
     @task(3)
     def predict_hundred(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from locust import constant_throughput, task
+from locust import task
 
 from ..callers import Caller, bearer, credentials, fail
 from ..rows import row
@@ -10,7 +10,7 @@ from ..rows import row
 
 class ChurnCaller(Caller):
     scenario = "churn"
-    wait_time = constant_throughput(0.5)
+    pace = 0.5
 
     @task
     def churn(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from locust import constant_throughput, task
+from locust import task
 
 from ..callers import Caller
 from ..rows import MODELS, row, rows
@@ -12,7 +12,7 @@ _ROWS = 4
 
 class MixedCaller(Caller):
     scenario = "mixed"
-    wait_time = constant_throughput(5)
+    pace = 5.0
 
     @task(5)
     def rows(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from locust import constant_throughput, task
+from locust import task
 
 from ..callers import Caller
 from ..rows import MODELS, row
@@ -10,7 +10,7 @@ from ..rows import MODELS, row
 
 class RowCaller(Caller):
     scenario = "row"
-    wait_time = constant_throughput(10)
+    pace = 10.0
 
     @task
     def predict_one(self) -> None:

@@ -1,4 +1,4 @@
-"""The load test itself, for a few seconds of every scenario against a server of its own."""
+"""The load test itself, for a few seconds against a server of its own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 
 from conftest import copied
+from loadtests.record import Record
 from support.server import command_line, wait_until
 
 # A busy machine may be slow here: these bounds say that it works, and the shipped ones how well it has to.
-_LENIENT = "[overall]\nerror_rate = 0\np95_ms = 20000\n"
+_LENIENT = "[shapes.smoke.phases.load]\nerror_rate = 0\nrefusal_rate = 0\np95_ms = 20000\n"
 _SECONDS = 5
 
 
@@ -25,40 +27,52 @@ def home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied(prepared_home, tmp_path_factory.mktemp("loadtest"))
 
 
-def test_every_scenario_is_answered_without_an_error_and_reported(home: Path, tmp_path: Path) -> None:
+def test_a_smoke_of_two_workers_is_answered_without_an_error_and_reported(home: Path, tmp_path: Path) -> None:
     for times in (1, 2, 4):  # a busy machine may not get round to every request of every caller
-        finished = _loadtest(home, tmp_path, _LENIENT, "--users", "8", seconds=times * _SECONDS)
+        finished = _loadtest(home, tmp_path, _LENIENT, "--smoke", "--workers", "2", seconds=times * _SECONDS)
         assert finished.returncode == 0, finished.stdout + finished.stderr
-        rows = _rows(tmp_path / "reports" / "loadtest_stats.csv")
-        sent = {row["Name"]: int(row["Request Count"]) for row in rows}
+        record = Record.read(tmp_path / "reports" / "loadtest.json")
+        sent = {figures.name: figures for figures in record.requests}
         if "churn refused" in sent:
             break
     assert "all thresholds hold" in finished.stdout
-    assert " callers  " in finished.stdout, "no progress was told"
-    assert {name.partition(" ")[0] for name in sent} == {"tokens", "row", "batch", "mixed", "churn", "Aggregated"}
-    assert sent["churn refused"] > 0
-    assert all(row["Failure Count"] == "0" for row in rows)
-    assert "<html" in (tmp_path / "reports" / "loadtest.html").read_text("utf-8")
+    assert " load  8 callers  " in finished.stdout, "no progress was told"
+    assert {name.partition(" ")[0] for name in sent} == {"tokens", "row", "batch", "mixed", "churn"}
+    assert all(figures.answered == figures.requests > 0 for figures in sent.values())
+    assert record.facts["load generator"] == "2 worker processes"
+    rows = _rows(tmp_path / "reports" / "loadtest_stats.csv")
+    counted = {row["Name"]: int(row["Request Count"]) for row in rows}
+    assert {name: figures.requests for name, figures in sent.items()}.items() <= counted.items(), (
+        "counts of the workers"
+    )
+    assert "All thresholds hold" in (tmp_path / "reports" / "loadtest.html").read_text("utf-8")
+    assert ET.parse(tmp_path / "reports" / "loadtest-time.svg").getroot().tag.endswith("svg")
     assert command_line(home, "clients", "list") == [], "the client of the run is still registered"
 
 
-def test_a_broken_threshold_fails_the_run_and_is_named_with_its_figure(home: Path, tmp_path: Path) -> None:
-    finished = _loadtest(home, tmp_path, "[groups.row]\np95_ms = 0\n", "--users", "1", "--scenario", "row")
-    assert finished.returncode == 1
+def test_steps_end_by_themselves_and_a_broken_threshold_fails_the_run(home: Path, tmp_path: Path) -> None:
+    bounds = "[shapes.steps.stop]\np95_ms = 0\n[shapes.steps.phases.knee]\np95_ms = 0\n"
+    finished = _loadtest(home, tmp_path, bounds, "--shape", "steps", "--users", "64", seconds=4)
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    assert "stopped by itself: step 1 went past a bound: the p95 is " in finished.stdout
     (line,) = [line for line in finished.stdout.splitlines() if line.startswith("threshold broken: ")]
-    assert line.startswith("threshold broken: groups.row.p95_ms: the p95 is ")
+    assert line.startswith("threshold broken: shapes.steps.phases.knee.p95_ms: the p95 is ")
     assert line.endswith(" ms, at most 0 ms is allowed")
 
 
-def test_a_run_that_is_ended_early_stops_its_server(home: Path, tmp_path: Path) -> None:
-    command = [*_command(home, tmp_path, _LENIENT), "--users", "1", "--scenario", "row", "--seconds", "600"]
+def test_a_run_that_is_ended_early_leaves_no_process(home: Path, tmp_path: Path) -> None:
+    options = ["--users", "2", "--scenario", "row", "--seconds", "600", "--workers", "2"]
+    command = [*_command(home, tmp_path, _LENIENT), *options]
     with (tmp_path / "stdout").open("wb") as stdout, subprocess.Popen(command, stdout=stdout) as run:
         try:
             wait_until(lambda: b" requests" in (tmp_path / "stdout").read_bytes(), 60, "progress")
+            assert _processes(home)
+            assert len(_processes(tmp_path / "reports")) >= 3, "the conductor and two workers"
         finally:
             run.send_signal(signal.SIGTERM)
         assert run.wait(60) == 143
-    assert not _serving(home)
+    assert not _processes(home)
+    assert not _processes(tmp_path / "reports")
 
 
 def _loadtest(
@@ -79,8 +93,8 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _serving(home: Path) -> list[str]:
-    """The processes that serve ``home``."""
+def _processes(about: Path) -> list[str]:
+    """The processes whose command line names ``about``."""
     found = []
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and process.name != str(os.getpid()):
@@ -88,6 +102,6 @@ def _serving(home: Path) -> list[str]:
                 words = (process / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"serve" in words and str(home).encode() in words:
+            if str(about).encode() in words:
                 found.append(process.name)
     return found

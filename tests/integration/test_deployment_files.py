@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,14 +19,18 @@ from support.needs import program
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ROOT = DEPLOY.parent
 BASE = DEPLOY / "kubernetes" / "base"
+PRODUCTION = DEPLOY / "kubernetes" / "overlays" / "production"
+LOADTEST = DEPLOY / "kubernetes" / "overlays" / "loadtest"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 DOCKERFILE = (DEPLOY / "docker" / "Dockerfile").read_text()
+LOADTEST_DOCKERFILE = (DEPLOY / "docker" / "loadtest.Dockerfile").read_text()
 UNIT = DEPLOY / "systemd" / "secure-ml-api.service"
 
 
 def objects() -> Iterator[dict[str, Any]]:
-    for name in yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]:
-        yield from yaml.safe_load_all((BASE / name).read_text())
+    for folder in (BASE, LOADTEST):
+        for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+            yield from yaml.safe_load_all((folder / name).read_text())
 
 
 OBJECTS = {f"{each['kind']} {each['metadata']['name']}": each for each in objects()}
@@ -61,7 +66,7 @@ def test_pods_may_do_nothing_but_serve(name: str) -> None:
 
 def test_every_name_that_an_object_refers_to_is_there_or_a_secret_that_is_explained() -> None:
     explained = (BASE / "kustomization.yaml").read_text()
-    (pod,) = [pod for name, pod in PODS.items() if name.startswith("Deployment")]
+    pod = PODS["Deployment secure-ml-api"]
     assert "PersistentVolumeClaim secure-ml-api-models" in OBJECTS
     assert "ConfigMap secure-ml-api-settings" in OBJECTS
     assert "ServiceAccount secure-ml-api" in OBJECTS
@@ -71,6 +76,52 @@ def test_every_name_that_an_object_refers_to_is_there_or_a_secret_that_is_explai
     assert all(f"create secret generic {secret} " in explained for secret in secrets)
     ports = {port["name"] for port in pod["containers"][0]["ports"]}
     assert {port["targetPort"] for port in OBJECTS["Service secure-ml-api"]["spec"]["ports"]} == ports
+
+
+def test_the_load_test_finds_its_conductor_its_server_and_its_secret() -> None:
+    conductor, workers = PODS["Job secure-ml-api-loadtest"], PODS["Job secure-ml-api-loadtest-workers"]
+    (sends,), (conducts,) = workers["containers"], conductor["containers"]
+    service = OBJECTS["Service secure-ml-api-loadtest"]
+    (port,) = service["spec"]["ports"]
+    assert sends["args"] == ["--join", f"{service['metadata']['name']}:{port['port']}"]
+    assert conducts["ports"] == [{"name": port["targetPort"], "containerPort": 5557}]
+    labels = OBJECTS["Job secure-ml-api-loadtest"]["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == labels
+    secrets = {entry["valueFrom"]["secretKeyRef"]["name"] for entry in sends["env"]}
+    assert secrets == {"secure-ml-api-loadtest"}
+    assert "create secret generic secure-ml-api-loadtest " in (LOADTEST / "kustomization.yaml").read_text()
+    assert "env" not in conducts, "who only conducts needs no secret"
+    assert {conductor["serviceAccountName"], workers["serviceAccountName"]} == {"secure-ml-api-loadtest"}
+    assert "ServiceAccount secure-ml-api-loadtest" in OBJECTS
+    assert "PersistentVolumeClaim secure-ml-api-loadtest" in OBJECTS
+
+
+def test_the_load_test_is_started_as_its_command_line_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from loadtests.command_line import read_options
+
+    monkeypatch.delenv("LOADTEST_CLIENT_ID", raising=False)
+    conducts = read_options(PODS["Job secure-ml-api-loadtest"]["containers"][0]["args"], "")
+    assert conducts.host == f"http://{OBJECTS['Service secure-ml-api']['metadata']['name']}"
+    assert conducts.expect_workers == OBJECTS["Job secure-ml-api-loadtest-workers"]["spec"]["completions"]
+    assert conducts.expect_workers == OBJECTS["Job secure-ml-api-loadtest-workers"]["spec"]["parallelism"]
+    sends = PODS["Job secure-ml-api-loadtest-workers"]["containers"][0]
+    for entry in sends["env"]:
+        monkeypatch.setenv(entry["name"], "handed over")
+    assert read_options(sends["args"], "").join
+
+
+def test_the_operator_gets_the_rules_that_prometheus_gets() -> None:
+    rule = yaml.safe_load((PRODUCTION / "prometheusrule.yaml").read_text())
+    assert (rule["apiVersion"], rule["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    files = [DEPLOY / "prometheus" / "rules" / name for name in ("recording.yml", "alerts.yml")]
+    assert set(files) == set((DEPLOY / "prometheus" / "rules").iterdir())
+    groups = [group for path in files for group in yaml.safe_load(path.read_text())["groups"]]
+    assert rule["spec"]["groups"] == groups, "run: python deploy/kubernetes/build.py"
+
+
+def test_the_rules_for_the_operator_are_those_that_are_built() -> None:
+    built = runpy.run_path(str(DEPLOY / "kubernetes" / "build.py"))
+    assert (PRODUCTION / "prometheusrule.yaml").read_text() == built["prometheus_rule"]()
 
 
 def test_settings_in_the_files_are_settings_of_the_server() -> None:
@@ -115,21 +166,28 @@ def test_files_for_the_composition_are_the_others_with_its_names(made: str, sour
     assert (DEPLOY / made).read_text() == (DEPLOY / source).read_text().replace(here, there)
 
 
-def test_image_is_built_from_pinned_hashes_and_runs_as_nobody() -> None:
-    build, final = DOCKERFILE.split("\nFROM ${BASE}\n")
+@pytest.mark.parametrize("dockerfile", [DOCKERFILE, LOADTEST_DOCKERFILE], ids=["server", "loadtest"])
+def test_image_is_built_from_pinned_hashes_and_runs_as_nobody(dockerfile: str) -> None:
+    build, final = dockerfile.split("\nFROM ${BASE}\n")
     assert re.search(r"^ARG BASE=\S+:3\.\d+-slim-\w+$", build, re.MULTILINE)
     installed = [line for line in build.splitlines() if "pip install" in line]
     assert all("--require-hashes -r locks/" in line or "--no-deps --no-build-isolation ." in line for line in installed)
     assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
-    assert re.search(r"^HEALTHCHECK ", final, re.MULTILINE)
     assert not re.search(r"apt-get|pip install|ADD |curl", final)
 
 
-def test_image_holds_only_what_it_copies() -> None:
+def test_the_image_of_the_server_says_whether_it_is_well() -> None:
+    assert re.search(r"^HEALTHCHECK ", DOCKERFILE, re.MULTILINE)
+
+
+def test_images_hold_only_what_they_copy() -> None:
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     allowed = {line[1:] for line in ignored if line.startswith("!")}
     copied = {
-        part for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE) for part in line.split()
+        part
+        for dockerfile in (DOCKERFILE, LOADTEST_DOCKERFILE)
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+        for part in line.split()
     }
     assert {Path(part).parts[0] for part in copied} == allowed
     assert all((ROOT / part).exists() for part in copied)

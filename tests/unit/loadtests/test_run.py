@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.command_line import SCENARIOS
 from loadtests.handover import CLIENT_ID
-from loadtests.run import SCENARIOS, main
+from loadtests.run import main
 
 
 @pytest.mark.parametrize(

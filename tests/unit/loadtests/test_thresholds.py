@@ -90,8 +90,8 @@ def test_the_shipped_thresholds_bound_every_scenario_and_let_no_request_fail() -
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[overall]\np95 = 10", "overall: unknown key p95; known are error_rate, p95_ms"),
-        ("[scenarios.row]\np95_ms = 1", "unknown key scenarios; known are groups, overall"),
+        ("[overall]\np95 = 10", "overall: unknown key p95; known are error_rate, lost, p95_ms, "),
+        ("[scenarios.row]\np95_ms = 1", "unknown key scenarios; known are groups, overall, shapes"),
         ("[groups.row]\nerror_rate = -1", "groups.row.error_rate: a number that is not negative is needed"),
         ("[groups.row]\np95_ms = true", "groups.row.p95_ms: a number that is not negative is needed"),
         ('[groups.row.requests."row iris"]\np95_ms = "1"', 'groups.row.requests."row iris".p95_ms: a number'),

@@ -1,0 +1,27 @@
+# The load test in a container: locust and loadtests/, without the server. See deploy/kubernetes/overlays/loadtest.
+#
+#   docker build -f deploy/docker/loadtest.Dockerfile -t secure-ml-api-loadtest .
+#
+# Pin the base by its digest where you build, as for the server's image.
+ARG BASE=docker.io/library/python:3.12-slim-bookworm
+
+FROM ${BASE} AS build
+WORKDIR /build
+RUN python -m venv /opt/loadtest
+COPY locks/loadtest.txt locks/
+RUN /opt/loadtest/bin/pip install --no-cache-dir --require-hashes -r locks/loadtest.txt \
+ && /opt/loadtest/bin/pip uninstall --yes hatchling editables pip
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="secure-ml-api-loadtest" \
+      org.opencontainers.image.description="Load tests of secure-ml-api" \
+      org.opencontainers.image.licenses="Apache-2.0"
+ENV PATH=/opt/loadtest/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1
+RUN groupadd --gid 10001 loadtest && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin loadtest
+COPY --from=build /opt/loadtest /opt/loadtest
+WORKDIR /srv
+COPY loadtests loadtests
+USER 10001:10001
+EXPOSE 5557
+ENTRYPOINT ["python", "-m", "loadtests"]

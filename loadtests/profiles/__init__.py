@@ -1,0 +1,1 @@
+"""Measures the tuning profiles of deploy/gunicorn beside the default settings: ``python -m loadtests.profiles``."""

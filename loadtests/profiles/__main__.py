@@ -1,0 +1,7 @@
+"""``python -m loadtests.profiles``."""
+
+import sys
+
+from .run import main
+
+sys.exit(main())

@@ -40,8 +40,9 @@ class ServerSettings(_Section):
     workers: Annotated[int, Field(ge=0, le=512)] = 0
     """Worker processes; 0 takes one per CPU that the process may use, fewer when memory is short."""
     threads: Annotated[int, Field(ge=1, le=512)] = 64
-    """Requests that a worker answers at once, each in a thread that is made when it is first needed; inference itself
-    is bounded by ``inference.max_concurrent_runs``, and callers that wait in threads can share a run."""
+    """Requests that a worker has in threads at once, each made when it is first needed; with ``inplace`` most
+    predictions need none. Inference is bounded by ``inference.max_concurrent_runs``; callers that wait can share a
+    run."""
     worker_class: str = "inplace"
     """Gunicorn worker class: ``inplace`` (threads, and quick requests without one), ``gthread`` (threads alone) or
     ``granian`` (an engine in Rust; needs the extra ``granian``, and does not keep every promise)."""

@@ -215,7 +215,6 @@ MAGIC = {
     "model.h5": b"\x89HDF\r\n\x1a\n",
     "model.pt": b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
     "model.npy": b"\x93NUMPY",
-    "model.safetensors": b"\x40\x00\x00\x00\x00\x00\x00\x00{}",
     "model.pmml": b"<PMML>",
 }
 
@@ -226,6 +225,14 @@ def test_no_other_format_is_opened_whatever_it_is_called(store: Store, tmp_path:
     (tmp_path / "sample.csv").write_text("a,b\n1,2\n3,4\n")
     with pytest.raises(PackingError, match="--trust-pickle"):
         pack(tmp_path / name, store=store, name="other", sample=tmp_path / "sample.csv")
+    assert store.versions("other") == []
+
+
+def test_weights_are_not_opened_without_an_architecture_that_the_operator_names(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"\x40\x00\x00\x00\x00\x00\x00\x00{}" + bytes(64))
+    (tmp_path / "sample.csv").write_text("a,b\n1,2\n3,4\n")
+    with pytest.raises(PackingError, match="--architecture"):
+        pack(tmp_path / "model.safetensors", store=store, name="other", sample=tmp_path / "sample.csv")
     assert store.versions("other") == []
 
 

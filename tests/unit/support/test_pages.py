@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.pages import PageFailed, PageRun, blocks_of, differs
+from support.server import wait_until
 
 
 def run(folder: Path, page: str) -> None:
@@ -99,7 +100,7 @@ def test_usual_ports_become_free_ones_for_commands_and_for_settings(tmp_path: Pa
 def test_what_a_page_left_running_is_stopped(tmp_path: Path) -> None:
     run(tmp_path, "```bash\nsleep 600 &\necho $! > pid\n```\n")
     process = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
-    assert not process.exists() or process.read_text().split()[2] == "Z"
+    wait_until(lambda: not process.exists() or process.read_text().split()[2] == "Z", what="its end")
 
 
 def test_page_that_fails_with_something_running_fails_at_once(tmp_path: Path) -> None:

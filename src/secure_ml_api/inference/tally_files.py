@@ -55,10 +55,8 @@ class TallyFiles:
             except (OSError, ValueError, TypeError, IndexError):
                 continue
             for version, counted in found if until >= now else []:
-                before = sums.get(version)
-                if before is not None:  # of one package everyone has the same bins
-                    counted = Counted(before.rows + counted.rows, before.counts + counted.counts)
-                sums[version] = counted
+                rows, counts = sums.get(version, (0, 0))
+                sums[version] = Counted(rows + counted.rows, counts + counted.counts)
         return sums
 
     @staticmethod

@@ -7,23 +7,33 @@ import multiprocessing
 import os
 import shutil
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from secure_ml_api.errors import Refusal
+from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.drift import Drift
+from secure_ml_api.inference.spine import predict
 from secure_ml_api.inference.tally import Bins, Tally
 from secure_ml_api.inference.tally_files import Counted, TallyFiles, Version
+from secure_ml_api.inference.together import arrive, walk
 from secure_ml_api.models.model import Model
+from secure_ml_api.models.pace import Pace
 from secure_ml_api.models.reference import Reference
 from secure_ml_api.settings import DriftSettings
 from secure_ml_api.tensors import Tensors
 from support.signatures import IRIS
-from support.spine import FakeManifest, FakeModel
+from support.spine import FakeManifest, FakeModel, Rooms
 
 GENERATOR = np.random.default_rng(5)
 IRIS_1 = Version("iris", "1", "sha256:0")
+SLOW = Pace(one_seconds=1.0, many_seconds=1.1, many_rows=32, rows_are_independent=True)
+QUICK = Pace(one_seconds=10e-6, many_seconds=20e-6, many_rows=32, rows_are_independent=True)
+# The workers of the server are forked from a process with one thread; other tests may have left threads in this one.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 SETTINGS = DriftSettings(rows_per_second=1000, min_rows=300)
 
 
@@ -182,3 +192,26 @@ def test_what_a_worker_wrote_that_is_long_dead_is_not_counted(tmp_path: Path) ->
         files.write(slot, {IRIS_1: Counted(3, np.array([1, 2]))}, until)
     assert [files.read(now)[IRIS_1].rows for now in (5.0, 15.0)] == [6, 3]
     assert files.read(25.0) == {}
+
+
+@pytest.mark.parametrize("way", ["alone", "one run for all", "each by itself", "parked"])
+def test_whichever_way_they_go_rows_are_seen_once_and_only_when_they_are_answered(tmp_path: Path, way: str) -> None:
+    rooms = Rooms(waiting=9)
+    asked = rooms.registry.model
+    asked.manifest = FakeManifest(reference=REFERENCE, batching="never" if way == "each by itself" else None)
+    asked.pace = SLOW if way == "parked" else QUICK
+    rooms.drift = watching(tmp_path, cast("Model", asked), settings=DriftSettings(min_rows=1))
+    good, bad, late = rooms.call(), rooms.call(b"{"), rooms.call(seconds=-1.0)
+    two = rooms.call(b'{"instances": [[1, 2, 3, 4], [5, 6, 7, 8]]}')
+    if way == "alone":
+        for call in (good, two):
+            predict(call, rooms.services())
+        for call in (bad, late):
+            with pytest.raises(Refusal):
+                predict(call, rooms.services())
+    else:
+        over = SimpleQueue[Call]()
+        walk([good, bad, late, two], rooms.services(), over.put)
+        arrive([over.get(timeout=30) for call in (good, late, two) if call.job is not None], rooms.services())
+    rooms.drift.tally()
+    assert [found.rows for found in rooms.drift.found()] == [3]

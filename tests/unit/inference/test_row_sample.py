@@ -63,7 +63,11 @@ def test_what_was_taken_stays_when_the_memory_of_the_request_is_used_again() -> 
         (
             MIXED,
             ("age", "visits"),
-            {"age": np.array([[33]], np.float32), "note": np.array([["x"]], object), "visits": np.array([[2]], np.int16)},
+            {
+                "age": np.array([[33]], np.float32),
+                "note": np.array([["x"]], object),
+                "visits": np.array([[2]], np.int16),
+            },
             [[33, 2]],
         ),
     ],

@@ -37,6 +37,17 @@ def test_traced(traced: Bench, benchmark: Any, kind: str) -> None:
     assert benchmark(traced.asker(traced.application.app.wsgi_app, kind)) == 200
 
 
+@pytest.mark.parametrize("watched", [False, True])
+def test_drift(bench: Bench, benchmark: Any, watched: bool) -> None:
+    """The fast lane; whether its rows are compared with the sample of the package."""
+    services = bench.services
+    services.drift.watch(services.registry.models() if watched else ())
+
+    benchmark.group = "a request, 1 row"
+    assert benchmark(bench.asker(bench.application.app.wsgi_app, "1 row")) == 200
+    services.drift.watch(services.registry.models())
+
+
 @pytest.mark.parametrize("misfits", [0, 100])
 def test_problem(benchmark: Any, misfits: int) -> None:
     refusal = SignatureMismatch(

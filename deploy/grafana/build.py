@@ -76,6 +76,16 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 "{{model}}/{{version}} {{outcome}}",
                 "reqps",
             ),
+            Panel(
+                "Drift: the ten features that have moved most (PSI)",
+                "topk(10, max by (model, version, feature) (secure_ml_api_feature_drift_psi))",
+                "{{model}}/{{version}} {{feature}}",
+            ),
+            Panel(
+                "Drift: rows it is measured on",
+                "sum by (model, version) (secure_ml_api_feature_drift_rows)",
+                "{{model}}/{{version}}",
+            ),
         ),
     ),
     "clients": (

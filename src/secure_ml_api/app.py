@@ -30,6 +30,7 @@ from .auth.audit_key import read_audit_key
 from .database.migrate import require_migrated
 from .house import House
 from .inference.admission import Admission
+from .inference.drift import Drift
 from .inference.reception import Reception, Target
 from .inference.services import Services
 from .inference.traced import way
@@ -108,6 +109,7 @@ def start_worker(app: Flask, slot: int) -> None:
         log.error("model refused: %s", problem, extra={"model": where})
     for model in services.registry.models():
         services.metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
+    services.drift.start_worker(slot, services.registry.models())
     house.caretaker.start_worker(slot, house.models_changed)
     house.doormen.authenticator.refresh()
     Thread(target=house.keep, name="housekeeping", daemon=True).start()
@@ -184,12 +186,15 @@ def _services(
     runs = inference.max_concurrent_runs or max(1, len(os.sched_getaffinity(0)) // max(1, settings.server.workers or 1))
     steps, guard, new_runner = way(tracing)
     runner = new_runner(Admission(runs, inference.max_waiting), settings.batching, inference)
+    metrics = Metrics()
+    drift = Drift(settings.drift, settings.run_directory / "drift")
+    metrics.drift.found = drift.found
     return Services(
         authenticator=doormen.authenticator,
         limiter=open_limiter(settings.state, settings.quotas, settings.run_directory),
         registry=registry,
         runner=runner,
-        metrics=Metrics(),
+        metrics=metrics,
         audit=stores.trail,
         quotas=settings.quotas,
         max_rows=inference.max_rows,
@@ -197,6 +202,7 @@ def _services(
         steps=steps,
         guard=guard,
         reception=Reception(runner, _target),
+        drift=drift,
     )
 
 

@@ -52,6 +52,7 @@ class House:
                 self.services.limiter.housekeep,
                 self.services.metrics.mend,
                 self.take_canaries_back,
+                self.services.drift.tally,
             ):
                 try:
                     part()
@@ -70,7 +71,8 @@ class House:
             )
 
     def models_changed(self, before: Sequence[Model], after: Sequence[Model]) -> None:
-        """The metrics show what is loaded now."""
+        """The metrics show what is loaded now, and its drift is watched."""
+        self.services.drift.watch(after)
         told, metrics = set(before), self.services.metrics
         for model in after:
             if model not in told:

@@ -227,6 +227,17 @@ class BatchingSettings(_Section):
     """How long a run that is not full waits for more rows; 0 never waits. A model's manifest may say otherwise."""
 
 
+class DriftSettings(_Section):
+    enabled: bool = True
+    """Whether the rows of callers are compared with the sample of the model's package, feature by feature."""
+    rows_per_second: Annotated[int, Field(ge=1, le=100_000)] = 500
+    """Most rows of one model that a worker looks at in a second."""
+    window_seconds: Seconds = 3600.0
+    """How long a row counts."""
+    min_rows: Count = 500
+    """Rows in the window, of all workers, below which nothing is said."""
+
+
 class TelemetrySettings(_Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Lowest level that is logged."""
@@ -272,6 +283,7 @@ class Settings(_Section):
     models: ModelsSettings = ModelsSettings()
     inference: InferenceSettings = InferenceSettings()
     batching: BatchingSettings = BatchingSettings()
+    drift: DriftSettings = DriftSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     fast_lane: FastLaneSettings = FastLaneSettings()
 

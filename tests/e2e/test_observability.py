@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import copied
+from secure_ml_api.models.reference import Reference
 from secure_ml_api.models.store import Store
 from secure_ml_api.telemetry.metrics import Metrics
 from support.needs import free_port, program
-from support.packages import publish, store_in
+from support.packages import SIGNATURE, publish, store_in
 from support.server import RunningServer, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -116,11 +118,12 @@ def prometheus(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
     directory = tmp_path_factory.mktemp("observability")
     home = copied(prepared_home, directory)
     store: Store = store_in(home)
-    publish(store, version="1")
+    like_a_sample = np.random.default_rng(11).normal(size=(200, 2)).astype(np.float32)
+    publish(store, version="1", reference=Reference.of({"input": like_a_sample}, SIGNATURE))
     publish(store, version="2", weights=(3.0, 4.0))
     store.promote("tiny", "1")
     store.set_shadow("tiny", "2")
-    with RunningServer(home, "--workers", "2") as server:
+    with RunningServer(home, "--workers", "2", environ={"SECURE_ML_API_DRIFT__MIN_ROWS": "1"}) as server:
         made = Prometheus(server, directory)
         try:
             wait_until(lambda: made.ask("up"), 30, "Prometheus")

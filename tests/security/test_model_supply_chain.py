@@ -91,6 +91,15 @@ def test_a_missing_file_is_refused(store: Store, package: Path, file: str) -> No
     assert f"{file} is missing" in refused(store)
 
 
+def test_a_histogram_that_was_altered_is_refused(store: Store, package: Path) -> None:
+    manifest = package / "manifest.json"
+    histogram = {"name": "a", "cuts": [0.5], "counts": [2, 2, 0]}
+    forge(store, package, reference={"rows": 4, "features": [histogram]})
+    store.verify("tiny", "1")
+    manifest.write_bytes(manifest.read_bytes().replace(b'"counts": [2, 2, 0]', b'"counts": [1, 3, 0]'))
+    assert "signature" in refused(store)
+
+
 def test_a_package_without_a_signature_is_refused(store: Store, package: Path) -> None:
     (package / "manifest.sig").write_bytes(b"")
     assert "signature" in refused(store)

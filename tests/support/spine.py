@@ -13,10 +13,12 @@ from secure_ml_api.errors import ModelNotFound, QuotaExceeded, Refusal
 from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
+from secure_ml_api.inference.drift import Drift
 from secure_ml_api.inference.runner import Runner
 from secure_ml_api.inference.services import Services
 from secure_ml_api.inference.spine import GUARD, STEPS
 from secure_ml_api.models.pace import Pace
+from secure_ml_api.models.reference import Reference
 from secure_ml_api.quota.limiter import Asked
 from secure_ml_api.quota.standings import Charge, Standing
 from secure_ml_api.settings import BatchingSettings, QuotasSettings
@@ -141,6 +143,7 @@ class FakeManifest:
     batching: str | None = None
     max_batch_rows: int | None = None
     max_batch_delay_seconds: float | None = None
+    reference: Reference | None = None
 
 
 @dataclass(eq=False)
@@ -148,6 +151,7 @@ class FakeModel:
     session: Any
     name: str = "iris"
     version: str = "1"
+    digest: str = "sha256:0"
     signature: Signature = IRIS
     manifest: FakeManifest = field(default_factory=FakeManifest)
     pace: Pace | None = None
@@ -190,6 +194,7 @@ class Rooms:
         self.metrics = Metrics()
         self.admission = Admission(runs, waiting)
         self.runner = Runner(self.admission, BatchingSettings())
+        self.drift = Drift()
 
     def services(self) -> Services:
         return Services(
@@ -204,6 +209,7 @@ class Rooms:
             body_limit_bytes=10_000,
             steps=STEPS,
             guard=GUARD,
+            drift=self.drift,
         )
 
     def call(self, body: bytes = ROW, *, model_name: str = "iris", seconds: float = 60.0, **changes: Any) -> Call:

@@ -12,6 +12,7 @@ from ..models.aliases import PRODUCTION, choose_version
 from ..models.card import Card
 from ..models.manifest import Manifest, ParityReport
 from ..models.recheck import recheck_package
+from ..models.reference import LEAST_ROWS
 from ..models.store import Store
 from ..runtimes.protocol import Runtime
 from ..tensors import Column
@@ -55,6 +56,7 @@ def pack_lines(manifest: Manifest, digest: str, aliases: Mapping[str, str]) -> I
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)
     yield from _timing_lines(manifest)
+    yield from _reference_lines(manifest)
     yield from _need_lines(manifest)
     if aliases.get(PRODUCTION, version) == version:
         yield "the next start or reload of the server serves it"
@@ -177,6 +179,17 @@ def _parity_lines(parity: ParityReport) -> Iterator[str]:
     if parity.near_ties:
         differing = f"{parity.differing_near_ties} of them answered otherwise"
         yield f"  near-ties, where rounding decides: {parity.near_ties} generated rows, {differing}"
+
+
+def _reference_lines(manifest: Manifest) -> Iterator[str]:
+    """What the rows of callers will be compared with."""
+    reference, parity = manifest.reference, manifest.parity
+    if reference is not None:
+        yield f"drift is measured on {len(reference.features)} features, against {reference.rows} rows of the sample"
+    elif parity is not None and parity.sample_rows < LEAST_ROWS:
+        yield f"drift is not measured: the sample has {parity.sample_rows} rows, and it takes {LEAST_ROWS}"
+    else:
+        yield "drift is not measured: no feature of the sample is a number that varies"
 
 
 def _timing_lines(manifest: Manifest) -> Iterator[str]:

@@ -14,6 +14,7 @@ from ..settings import QuotasSettings
 from ..telemetry.metrics import Metrics
 from .call import Call, Visit
 from .canary_watch import CanaryWatch
+from .drift import Drift
 from .reception import Reception
 from .runner import Runner
 from .shadows import Shadows
@@ -40,6 +41,7 @@ class Services:
     guard: Guard
     """Those of every other route that is not public."""
     reception: Reception = field(default_factory=Reception)
+    drift: Drift = field(default_factory=Drift)
     shadows: Shadows = field(init=False)
     canaries: CanaryWatch = field(init=False)
 

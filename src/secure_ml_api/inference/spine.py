@@ -145,6 +145,7 @@ def run(call: Call, services: Services) -> None:
     if is_tried:
         services.canaries.saw(model, perf_counter() - begun_at, failed=False)
         services.shadows.offer(model, question.inputs, call.outputs)
+    services.drift.offer(model, question.inputs, question.rows)
     metrics.rows.inc(question.rows)
     for outcome, rows in outcomes(model.signature, call.outputs, question.rows):
         metrics.predicted(outcome, rows)

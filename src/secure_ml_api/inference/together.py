@@ -163,6 +163,7 @@ def _take_outputs(model: Model, runs: Sequence[tuple[Call, Job]], services: Serv
         else:
             call.outputs = job.outputs
             answered_rows += job.rows
+            services.drift.offer(model, job.inputs, job.rows)
             for outcome, rows in outcomes(model.signature, job.outputs, job.rows):
                 counts[outcome] += rows
     metrics.rows.inc(answered_rows)

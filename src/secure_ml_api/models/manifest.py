@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from ..errors import PackageRefused
 from ..tensors import Signature
 from .names import PlainName
+from .reference import Reference
 
 _Count = Annotated[int, Field(ge=0)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -109,6 +110,18 @@ class Manifest(_Frozen):
     leaves it to the server. A model whose answer to a row hangs on the others in the run must say never."""
     max_batch_delay_seconds: Annotated[float, Field(ge=0)] | None = None
     """How long a run may wait for more rows to come; None leaves it to the server."""
+
+    reference: Reference | None = None
+    """How the features were distributed in the sample, as far as they are numbers that vary; None of a small sample,
+    and of packages that were made before there were references."""
+
+    @model_validator(mode="after")
+    def _reference_is_of_its_columns(self) -> Self:
+        numbers = {column.name for column in self.signature.columns if not column.is_text}
+        for feature in self.reference.features if self.reference is not None else ():
+            if feature.name not in numbers:
+                raise ValueError(f"{feature.name} has a histogram and is no column of numbers")
+        return self
 
     @model_validator(mode="after")
     def _parity_has_its_sample(self) -> Self:

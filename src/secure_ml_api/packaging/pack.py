@@ -10,7 +10,8 @@ from typing import Any
 from ..errors import PackingError
 from ..models.manifest import FileRecord, Manifest
 from ..models.names import is_plain
-from ..models.sample import SAMPLE_FILE
+from ..models.reference import Reference
+from ..models.sample import SAMPLE_FILE, read_sample
 from ..models.store import Store
 from .build import Built, build
 from .extras import require_train_extra
@@ -112,18 +113,20 @@ def publish(built: Built, options: Options, *, store: Store, name: str, version:
     """Sign what was built and put it into the home, as the next version unless one is given."""
     files = {MODEL_FILES[built.blueprint.runtime]: built.model, SAMPLE_FILE: built.sample}
     version = version or store.next_version(name)
+    signature = built.blueprint.signature
     manifest = Manifest(
         name=name,
         version=version,
         created=datetime.now(UTC).replace(microsecond=0),
         runtime=built.blueprint.runtime,
-        signature=built.blueprint.signature,
+        signature=signature,
         files={file: FileRecord.of(data) for file, data in files.items()},
         provenance=built.blueprint.provenance,
         parity=built.blueprint.parity,
         timings=built.blueprint.timings,
         description=options.description,
         metrics=options.metrics,
+        reference=Reference.of(read_sample(built.sample, signature).inputs, signature),
     )
     package = store.publish(manifest, files)
     return PackResult(store.models_directory / name / version, package.artifact.digest, package.manifest)

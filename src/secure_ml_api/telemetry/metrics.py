@@ -19,6 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from . import slots
 from .all_workers import all_workers
+from .feature_drift import DriftCollector
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SHORT_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 5, 30)
@@ -135,6 +136,7 @@ class Metrics:
         self._routes: dict[tuple[str, str, int], tuple[Number, Distribution]] = {}
         self._bound: dict[tuple[str, str], ModelMetrics] = {}
         self._models: set[_ModelFacts] = set()
+        self.drift = DriftCollector()
 
     def request_answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; ``route`` is a rule of the URL map or a fixed word."""
@@ -233,7 +235,7 @@ class Metrics:
         """All workers' numbers in Prometheus's text format, and its content type."""
         self.mend()
         registry = self._registry or all_workers()
-        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+        return generate_latest(registry) + generate_latest(self.drift), CONTENT_TYPE_PLAIN_0_0_4
 
 
 def _number(series: Counter | Gauge) -> Number:

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from secure_ml_api.auth.assembly import open_trail
 from secure_ml_api.cli import main
 from secure_ml_api.cli.init import prepare
+from secure_ml_api.cli.models_shown import pack_lines
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import audit
 from secure_ml_api.models.registry import Registry
@@ -86,6 +87,7 @@ def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
     assert (status, err) == (0, "")
     assert "packed churn/1 sha256:" in out
     assert "300 sample and 1000 generated rows" in out
+    assert "drift is measured on " in out
     manifest = terminal.store.verify("churn", "1").manifest
     assert manifest.signature.labels == ("will leave", "stays")
     assert manifest.metrics == {"accuracy": 0.9}
@@ -136,6 +138,12 @@ def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_
     registry.warm_up()
     value = registry.resolve("price").session.run({"input": rows}, ["value"])["value"]
     np.testing.assert_allclose(value, model.predict(rows))
+
+
+def test_pack_says_when_the_sample_is_too_small_for_drift(terminal: Terminal) -> None:
+    package = publish(terminal.store)
+    lines = [*pack_lines(package.manifest, package.artifact.digest, {})]
+    assert "drift is not measured: the sample has 4 rows, and it takes 100" in lines
 
 
 @pytest.mark.slow

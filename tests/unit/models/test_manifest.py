@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from secure_ml_api.errors import PackageRefused
 from secure_ml_api.models.manifest import Manifest, parse_manifest
+from secure_ml_api.models.reference import Histogram, Reference
 from support.packages import manifest_of
 
 FILES = {"model.onnx": b"model", "sample.npz": b"sample"}
@@ -21,7 +22,8 @@ def as_json(**changes: Any) -> bytes:
 
 def test_a_manifest_survives_the_way_through_its_bytes() -> None:
     wishes: dict[str, Any] = {"batching": "never", "max_batch_rows": 8, "max_batch_delay_seconds": 0.5}
-    manifest = manifest_of(FILES, description="weighs", metrics={"r2": 0.5}, **wishes)
+    reference = Reference(rows=3, features=(Histogram(name="a", cuts=(0.1,), counts=(2, 1, 0)),))
+    manifest = manifest_of(FILES, description="weighs", metrics={"r2": 0.5}, reference=reference, **wishes)
     assert parse_manifest(manifest.to_json()) == manifest
 
 
@@ -52,6 +54,8 @@ def test_a_manifest_cannot_be_changed() -> None:
         {"max_batch_rows": 0},
         {"max_batch_delay_seconds": -1.0},
         {"signature": {"task": "regression", "columns": []}},
+        {"reference": {"rows": 1, "features": [{"name": "no column", "cuts": [0.5], "counts": [1, 0, 0]}]}},
+        {"reference": {"rows": 2, "features": [{"name": "a", "cuts": [0.5], "counts": [1, 0, 0]}]}},
     ],
     ids=lambda changes: json.dumps(changes)[:60],
 )
@@ -94,3 +98,9 @@ def test_a_truncated_manifest_is_refused(length: int) -> None:
     data = manifest_of(FILES).to_json().rstrip()
     with pytest.raises(PackageRefused):
         parse_manifest(data[: min(length, len(data) - 1)])
+
+
+def test_a_manifest_from_before_there_were_references_is_read() -> None:
+    content = json.loads(as_json())
+    del content["reference"]
+    assert parse_manifest(json.dumps(content).encode()).reference is None

@@ -40,6 +40,11 @@ def test_a_skops_file_becomes_a_package_that_serves_and_answers_as_the_model_doe
     assert result.manifest.provenance.source_sha256 is not None
     assert (result.manifest.description, result.manifest.metrics) == ("churn", {"accuracy": 0.9})
     assert recheck_package(store.verify("churn", "1")).differing.sum() == 0
+    reference = result.manifest.reference
+    assert reference is not None
+    numbers = [column.name for column in result.manifest.signature.columns if not column.is_text]
+    assert ([feature.name for feature in reference.features], reference.rows) == (numbers, 300)
+    assert all(sum(feature.counts) == 300 for feature in reference.features)
     registry = Registry(store)
     registry.load()
     loaded = registry.resolve("churn")

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from secure_ml_api.telemetry import cells, slots
 from secure_ml_api.telemetry import metrics as metrics_module
+from secure_ml_api.telemetry.feature_drift import FeatureDrift
 from secure_ml_api.telemetry.metrics import Metrics
 from support.needs import program
 
@@ -37,6 +38,8 @@ CONTRACT = {
     "secure_ml_api_canaries_rolled_back": ("counter", {"model", "version"}),
     "secure_ml_api_model_info": ("gauge", {"model", "version", "runtime", "digest"}),
     "secure_ml_api_certificate_expiry_timestamp_seconds": ("gauge", {"port"}),
+    "secure_ml_api_feature_drift_psi": ("gauge", {"model", "version", "feature"}),
+    "secure_ml_api_feature_drift_rows": ("gauge", {"model", "version"}),
 }
 
 
@@ -68,6 +71,10 @@ def use_everything(metrics: Metrics) -> None:
     metrics.certificate_ends(8443, 1_800_000_000.0)
 
 
+def drifted() -> list[FeatureDrift]:
+    return [FeatureDrift("iris", "1", 500, {"sepal width (cm)": 0.5})]
+
+
 def assert_is_the_contract(exposition: str) -> None:
     families = {family.name: family for family in text_string_to_metric_families(exposition)}
     for name, (kind, labels) in CONTRACT.items():
@@ -79,6 +86,7 @@ def assert_is_the_contract(exposition: str) -> None:
 
 def test_catalogue_is_the_one_of_the_contract() -> None:
     metrics = Metrics()
+    metrics.drift.found = drifted
     use_everything(metrics)
     assert_is_the_contract(metrics.exposition()[0].decode())
 
@@ -223,6 +231,7 @@ def test_worker_whose_files_were_deleted_makes_them_anew_and_keeps_its_gauges(di
 
 def test_catalogue_in_files_is_the_one_of_the_contract_and_promtool_accepts_it(directory: Path) -> None:
     metrics = Metrics()
+    metrics.drift.found = drifted
     in_worker(0, lambda: use_everything(metrics))
     body, _ = metrics.exposition()
     assert_is_the_contract(body.decode())

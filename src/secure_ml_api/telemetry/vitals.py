@@ -20,7 +20,8 @@ class Vitals:
         self._metrics = metrics
         self._slot = slot
         self._waiting = waiting
-        self._told_seconds = 0.0
+        self.told_seconds = 0.0
+        """CPU of this process that the metrics show."""
         metrics.worker_started(slot)
         self.tell()
 
@@ -31,9 +32,9 @@ class Vitals:
             self._slot,
             waiting=self._waiting(),
             resident_bytes=resident_bytes(),
-            cpu_seconds=seconds - self._told_seconds,
+            cpu_seconds=seconds - self.told_seconds,
         )
-        self._told_seconds = seconds
+        self.told_seconds = seconds
 
 
 def resident_bytes() -> int:

@@ -73,7 +73,9 @@ def test_every_metric_that_is_asked_for_exists() -> None:
 
 def test_every_metric_is_in_the_table_of_the_documentation() -> None:
     table = (ROOT / "docs" / "observability.md").read_text().split("## What is counted")[1].split("\n## ")[0]
-    told = set(re.findall(r"`([a-z_]+)`", " ".join(line.split("|")[1] for line in table.splitlines() if line[:3] == "| `")))
+    told = set(
+        re.findall(r"`([a-z_]+)`", " ".join(line.split("|")[1] for line in table.splitlines() if line[:3] == "| `"))
+    )
     known = set(re.findall(r"# TYPE secure_ml_api_(\w+)", Metrics().exposition()[0].decode()))
     assert told == {name for name in known if not name.endswith("_created")}
 

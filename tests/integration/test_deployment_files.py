@@ -160,7 +160,10 @@ def test_the_collector_uses_every_part_that_it_configures_and_stays_within_its_m
     (pipeline,) = COLLECTOR["service"]["pipelines"].values()
     assert all(set(COLLECTOR[kind]) == set(pipeline[kind]) for kind in ("receivers", "processors", "exporters"))
     limits = COLLECTOR["processors"]["memory_limiter"]
-    assert f"{limits['limit_mib'] * 4 // 3}M" == COMPOSE["services"]["collector"]["deploy"]["resources"]["limits"]["memory"]
+    assert (
+        f"{limits['limit_mib'] * 4 // 3}M"
+        == COMPOSE["services"]["collector"]["deploy"]["resources"]["limits"]["memory"]
+    )
     assert pipeline["processors"][0] == "memory_limiter"
 
 

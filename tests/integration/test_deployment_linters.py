@@ -27,7 +27,7 @@ def tool(name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def reports() -> dict[str, dict[str, Any]]:
-    """The results of checkov by what they are about: ``kubernetes``, ``dockerfile``, and ``secrets`` if any was found."""
+    """What checkov found, by what it is about: ``kubernetes``, ``dockerfile``, and ``secrets`` if there are any."""
     command = [tool("checkov"), "--directory", DEPLOY, "--framework", "kubernetes", "dockerfile", "secrets"]
     command += ["--output", "json", "--compact", "--skip-download", "--soft-fail"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -1,1 +1,1 @@
-"""Measures one, two and three servers that share a Redis and a PostgreSQL behind nginx: ``python -m loadtests.scaling``."""
+"""Measures servers that share a Redis and a PostgreSQL behind nginx: ``python -m loadtests.scaling``."""

@@ -1,4 +1,4 @@
-"""The measuring: three servers and an nginx for each number of them, all at once, asked in turns (1 2 3 1 2 3 …)."""
+"""The measuring: one server by itself, and one, two and three that share their stores, asked in turns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ..profiles.works import WORKS
 from ..server import LIMITS, UNLIMITED, prepare, registered_client
 from . import stores
 
-SERVERS = (1, 2, 3)
+ALONE = "1, embedded store"
+"""The server that shares nothing, beside which the others are seen."""
 PARTS = ("servers", "redis", "nginx", "postgres")
 WORK = WORKS[0]
 
@@ -34,52 +35,58 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """What runs: for each number of servers those that are asked, and the nginx that asks them."""
+class Group:
+    """Servers that are asked together, the nginx that asks them, what they share, and a token that they take."""
 
     servers: Sequence[Running]
-    redis: Running
-    postgres: Running
-    nginx: Mapping[int, Running]
+    nginx: Running
+    shared: tuple[Running, Running]
     token: str
 
-    def cpu_seconds(self, count: int) -> dict[str, float]:
-        """CPU so far of all parts that take part when ``count`` servers are asked."""
-        servers = sum(server.cpu_seconds() for server in self.servers[:count])
-        others = (self.redis, self.nginx[count], self.postgres)
-        return dict(zip(PARTS, (servers, *(other.cpu_seconds() for other in others)), strict=True))
+    def cpu_seconds(self) -> dict[str, float]:
+        """CPU so far of each of ``PARTS``."""
+        servers = sum(server.cpu_seconds() for server in self.servers)
+        redis, postgres = self.shared
+        others = (part.cpu_seconds() for part in (redis, self.nginx, postgres))
+        return dict(zip(PARTS, (servers, *others), strict=True))
 
 
 @contextmanager
-def serving(bench: Bench, home: Path) -> Iterator[Service]:
-    """Servers with one worker each and homes of their own: copies of ``home``, with the same keys and models."""
+def serving(bench: Bench, home: Path) -> Iterator[dict[str, Group]]:
+    """Groups by name: of servers with one worker each and homes of their own, which are copies of ``home``."""
     cores = set(bench.server_cores)
     with ExitStack() as stack:
         redis = stack.enter_context(stores.redis(bench.directory, cores))
         postgres = stack.enter_context(stores.postgres(cores))
-        environ = _environ(redis.port, postgres.port)
-        prepare(home, "--no-examples", environ=environ)
-        client = stack.enter_context(registered_client(home, environ))
-        servers = [stack.enter_context(_server(bench, home, number, environ)) for number in range(max(SERVERS))]
-        nginx = {
-            count: stack.enter_context(
-                stores.nginx(bench.directory / f"nginx-{count}", [server.port for server in servers[:count]], cores)
-            )
-            for count in SERVERS
-        }
-        yield Service(servers, redis, postgres, nginx, fetch_token(servers[0].port, *client))
+        alone = _environ()
+        together = alone | _stores(redis.port, postgres.port)
+        prepare(home, "--no-examples", environ=together)
+        servers = [stack.enter_context(_server(bench, home, name, together)) for name in "123"]
+        servers.append(stack.enter_context(_server(bench, home, "alone", alone)))
+        tokens = {}
+        for name, environ, server in (("1", together, servers[0]), ("alone", alone, servers[-1])):
+            client = stack.enter_context(registered_client(bench.directory / f"machine-{name}", environ))
+            tokens[name] = fetch_token(server.port, *client)
+        made = {ALONE: (servers[-1:], tokens["alone"])}
+        made |= {str(count): (servers[:count], tokens["1"]) for count in (1, 2, 3)}
+        groups = {}
+        for number, (name, (asked, token)) in enumerate(made.items()):
+            ports = [server.port for server in asked]
+            nginx = stack.enter_context(stores.nginx(bench.directory / f"nginx-{number}", ports, cores))
+            groups[name] = Group(asked, nginx, (redis, postgres), token)
+        yield groups
 
 
-def sample(bench: Bench, service: Service, count: int) -> Sample:
-    """One run through nginx to ``count`` servers, after a second of warming up; raises Unfit for a single error."""
-    headers = {"Authorization": f"Bearer {service.token}", "Content-Type": "application/json"}
+def sample(bench: Bench, group: Group) -> Sample:
+    """One run through nginx, after a second of warming up; raises Unfit for a single error."""
+    headers = {"Authorization": f"Bearer {group.token}", "Content-Type": "application/json"}
     request = Request(f"/v1/models/{WORK.model}/predict", WORK.body, headers)
     # As many for each server, however many there are: how full a server is changes what a request costs it.
-    port, connections, core = service.nginx[count].port, WORK.connections * count, bench.generator_core
+    port, connections, core = group.nginx.port, WORK.connections * len(group.servers), bench.generator_core
     send(request, port, connections=connections, seconds=1, core=core, scheme="https")
-    before = service.cpu_seconds(count)
+    before = group.cpu_seconds()
     load = send(request, port, connections=connections, seconds=bench.seconds, core=core, scheme="https")
-    after = service.cpu_seconds(count)
+    after = group.cpu_seconds()
     cpu = {part: (after[part] - before[part]) / load.requests * 1e6 for part in PARTS}
     return Sample(load.per_second, load.p50_ms, load.p99_ms, cpu)
 
@@ -94,23 +101,28 @@ def middle(samples: Sequence[Sample]) -> Sample:
     )
 
 
-def _environ(redis_port: int, postgres_port: int) -> dict[str, str]:
+def _environ() -> dict[str, str]:
     settings = {f"QUOTAS__{limit}": UNLIMITED for limit in LIMITS} | {
-        "STATE__URL": f"redis://127.0.0.1:{redis_port}/0",
-        "DATABASE__URL": f"postgresql://serve@127.0.0.1:{postgres_port}/postgres",
         "SERVER__TRUSTED_PROXIES": "127.0.0.1",
         "TOKENS__LIFETIME_SECONDS": "86400",
     }
     return {f"SECURE_ML_API_{name}": value for name, value in settings.items()}
 
 
+def _stores(redis_port: int, postgres_port: int) -> dict[str, str]:
+    return {
+        "SECURE_ML_API_STATE__URL": f"redis://127.0.0.1:{redis_port}/0",
+        "SECURE_ML_API_DATABASE__URL": f"postgresql://serve@127.0.0.1:{postgres_port}/postgres",
+    }
+
+
 @contextmanager
-def _server(bench: Bench, home: Path, number: int, environ: Mapping[str, str]) -> Iterator[Running]:
-    own = bench.directory / f"machine-{number}"
+def _server(bench: Bench, home: Path, name: str, environ: Mapping[str, str]) -> Iterator[Running]:
+    own = bench.directory / f"machine-{name}"
     shutil.copytree(home, own, ignore=shutil.ignore_patterns("run"))
     port, metrics_port = free_ports(2)
     command = [sys.executable, "-m", "secure_ml_api", "serve", "--home", str(own), "--workers", "1"]
     command += ["--port", str(port), "--metrics-port", str(metrics_port)]
     start = Start(tuple(command), "/v2/health/ready", environ)
-    with running(start, port, bench.directory / f"machine-{number}.log", set(bench.server_cores)) as server:
+    with running(start, port, bench.directory / f"machine-{name}.log", set(bench.server_cores)) as server:
         yield server

@@ -1,4 +1,4 @@
-"""One run over all numbers of servers, and the document."""
+"""One run over all groups of servers, and the document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..profiles.document import with_figures
 from ..profiles.measure import Bench
 from ..server import LoadtestError, prepare
 from .document import BEGIN, carried, table
-from .measure import SERVERS, WORK, Sample, middle, sample, serving
+from .measure import WORK, Sample, middle, sample, serving
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "scaling.md"
 
@@ -53,24 +53,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(bench: Bench, home: Path | None) -> dict[int, Sample]:
-    """The medians for each number of servers; all of them stand by while some are asked."""
+def _measure(bench: Bench, home: Path | None) -> dict[str, Sample]:
+    """The medians of each group; all servers stand by while some are asked."""
     own = bench.directory / "home"
     if home is None:
         bench.say("training the example models")
         prepare(own)
     else:
         shutil.copytree(home, own, ignore=shutil.ignore_patterns("run"))
-    bench.say(f"starting {max(SERVERS)} servers, Redis, PostgreSQL and nginx")
-    found: dict[int, list[Sample]] = {count: [] for count in SERVERS}
-    with serving(bench, own) as service:
+    bench.say("starting servers, Redis, PostgreSQL and nginx")
+    found: dict[str, list[Sample]] = {}
+    with serving(bench, own) as groups:
         for repeat in range(bench.repeats):
-            for count in SERVERS:
-                seen = sample(bench, service, count)
-                found[count].append(seen)
+            for name, group in groups.items():
+                seen = sample(bench, group)
+                found.setdefault(name, []).append(seen)
                 parts = ", ".join(f"{part} {cpu:.0f} µs" for part, cpu in seen.cpu_us.items())
-                bench.say(f"{repeat + 1}: {count} of them: {seen.per_second:.0f} a second; {parts}")
-    return {count: middle(samples) for count, samples in found.items()}
+                bench.say(f"{repeat + 1}: servers: {name}: {seen.per_second:.0f} a second; {parts}")
+    return {name: middle(samples) for name, samples in found.items()}
 
 
 def _about(options: argparse.Namespace, cores: int) -> str:
@@ -84,7 +84,7 @@ def _about(options: argparse.Namespace, cores: int) -> str:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.scaling", description=main.__doc__)
     parser.add_argument("--seconds", type=int, default=6, help="length of a run (%(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each number of servers (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each group of servers (%(default)s)")
     parser.add_argument("--home", type=Path, help="home with the example models, which is copied; a new one by default")
     parser.add_argument("--dry", action="store_true", help="leave docs/scaling.md as it is")
     options = parser.parse_args(arguments)

@@ -44,7 +44,7 @@ def postgres(cores: set[int]) -> Iterator[Running]:
     """A PostgreSQL with the database ``postgres`` of the user ``serve``, who needs no password."""
     (port,) = free_ports(1)
     directory = Path(tempfile.mkdtemp(prefix="scaling-postgres-"))
-    # It refuses to run as root: then it runs as its own user, and without a process between that would take its signals.
+    # It refuses to run as root: then it runs as its own user, and hears its signals itself.
     as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
     try:
         if as_user:

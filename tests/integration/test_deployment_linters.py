@@ -16,19 +16,19 @@ DOCKERFILES = sorted(path.name for path in (DEPLOY / "docker").iterdir())
 OBJECTS = {"base/deployment", "base/migrate", "overlays/loadtest/conductor", "overlays/loadtest/workers"}
 
 
-def tool(name: str) -> Path:
+def tool(name: str) -> str:
     """A program of ``make deploy-tools``; without it the test is skipped, or fails where CI=true."""
     found = ROOT / ".deploy-tools" / "bin" / name
     if not found.exists():
         remedy = f"{name} is missing: make deploy-tools"
         pytest.fail(remedy) if os.environ.get("CI") == "true" else pytest.skip(remedy)
-    return found
+    return str(found)
 
 
 @pytest.fixture(scope="module")
 def reports() -> dict[str, dict[str, Any]]:
     """What checkov found, by what it is about: ``kubernetes``, ``dockerfile``, and ``secrets`` if there are any."""
-    command = [tool("checkov"), "--directory", DEPLOY, "--framework", "kubernetes", "dockerfile", "secrets"]
+    command = [tool("checkov"), "--directory", str(DEPLOY), "--framework", "kubernetes", "dockerfile", "secrets"]
     command += ["--output", "json", "--compact", "--skip-download", "--soft-fail"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
@@ -58,7 +58,7 @@ def test_checkov_finds_nothing_that_is_not_explained_in_place(reports: dict[str,
 
 @pytest.mark.parametrize("name", DOCKERFILES)
 def test_hadolint_has_nothing_to_say(name: str) -> None:
-    command = [tool("hadolint"), "--failure-threshold", "style", DEPLOY / "docker" / name]
+    command = [tool("hadolint"), "--failure-threshold", "style", str(DEPLOY / "docker" / name)]
     said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
     assert "hadolint ignore" not in (DEPLOY / "docker" / name).read_text(), "explain it, and then this test"

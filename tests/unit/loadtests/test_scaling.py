@@ -10,7 +10,7 @@ import pytest
 from loadtests.profiles.document import END, with_figures
 from loadtests.scaling import stores
 from loadtests.scaling.document import BEGIN, carried, table
-from loadtests.scaling.measure import PARTS, Sample, middle
+from loadtests.scaling.measure import ALONE, PARTS, Sample, middle
 from loadtests.scaling.run import DOCUMENT
 from support.needs import program
 
@@ -21,10 +21,10 @@ def seen(per_second: float, *cpu_us: float) -> Sample:
     return Sample(per_second, 1.0, 9.0, dict(zip(PARTS, cpu_us, strict=True)))
 
 
-def test_the_document_has_a_table_of_one_two_and_three_servers() -> None:
+def test_the_document_has_a_table_of_one_server_by_itself_and_of_one_two_and_three() -> None:
     figures = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
     rows = [line.split("|")[1].strip() for line in figures.splitlines() if line.startswith("| ")]
-    assert rows == ["servers", "---:", "1", "2", "3"]
+    assert rows == ["servers", "---", ALONE, "1", "2", "3"]
     assert "| one |" in with_figures(DOCUMENT.read_text("utf-8"), "| one |", BEGIN)
 
 
@@ -32,9 +32,10 @@ def test_the_table_has_the_medians_and_the_rest_follows_from_the_most_servers() 
     most = middle(
         [seen(rate, cpu, 40.0, 80.0, 1.0) for rate, cpu in ((900.0, 9999.0), (2000.0, 400.0), (1500.0, 500.0))]
     )
-    samples = {1: seen(1000.0, 450.0, 41.0, 82.0, 0.0), 3: most}
+    samples = {ALONE: seen(3000.0, 150.0, 0.0, 80.0, 0.0), "1": seen(1000.0, 450.0, 41.0, 82.0, 0.0), "3": most}
     assert table(samples).splitlines()[-1] == "| 3 | 1500 | 1.00 | 9.00 | 500 µs | 40 µs | 80 µs | 1 µs |"
     said = carried(samples)
+    assert "3.0 times as much" in said
     assert "answers 2 000 requests" in said
     assert "passes 12 000 on" in said
     assert "counts 25 000: 12 cores" in said

@@ -26,9 +26,9 @@ def carried(samples: Mapping[str, Sample]) -> str:
     servers, redis, nginx = (1e6 / most.cpu_us[part] for part in PARTS[:3])
     times = samples["1"].cpu_us["servers"] / alone.cpu_us["servers"]
     return (
-        f"A request costs a server {times:.1f} times as much when its quotas are in Redis. Of three servers one core answers "
-        f"{_rough(servers)} requests a second, one of nginx passes {_rough(nginx)} on, and the one core that Redis uses "
-        f"counts {_rough(redis)}: {redis / servers:.0f} cores of servers fill one Redis."
+        f"A request costs a server {times:.1f} times as much when its quotas are in Redis. Of three servers one core "
+        f"answers {_rough(servers)} requests a second, one of nginx passes {_rough(nginx)} on, and the one core that "
+        f"Redis uses counts {_rough(redis)}: {redis / servers:.0f} cores of servers fill one Redis."
     )
 
 

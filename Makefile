@@ -8,10 +8,11 @@ HOME_DIR ?= var
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 IN_PARALLEL := -n $(WORKERS) --dist loadscope -p no:benchmark
 FAULT_TESTS := tests/e2e/faults
+DEPLOY_TOOLS := .deploy-tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types docs lock loadtest compare bench faults fuzz sbom clean
+.PHONY: help setup run test check lint types deploy-tools docs lock loadtest compare bench faults fuzz sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -22,7 +23,7 @@ run: setup            ## Train, sign and serve the example models, and print a c
 
 test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
-	@$(MAKE) --no-print-directory lint types
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types deploy-tools
 	@# Python is started hundreds of times: compiling everything each time would take as long again as the tests.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS)
 	@# By themselves: what a fault does to a server under load is not to be told from what other tests do to it.
@@ -39,6 +40,8 @@ lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
 
 types: $(VENV)/.ready-test            ## Mypy, strict
 	$(BIN)/mypy
+
+deploy-tools: $(DEPLOY_TOOLS)/.ready            ## What the tests read deploy/ with: checkov and hadolint
 
 docs: $(VENV)/.ready-docs            ## Build the documentation into reports/docs; a warning is an error
 	DOCS_SOURCE_URL='$(DOCS_SOURCE_URL)' $(BIN)/python -m sphinx -E -W --keep-going -q -d reports/doctrees docs reports/docs
@@ -64,6 +67,7 @@ lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres otel loadtest docs test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/deploy.in -o locks/deploy.lock
 
 SBOM_LOCKS := serve train xgboost lightgbm tensorflow arrow redis granian postgres otel
 SBOM_DIR := reports/sbom
@@ -75,7 +79,7 @@ sbom: $(VENV)/.ready-test            ## Write a software bill of materials (Cycl
 	  echo $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done
 
 clean:            ## Remove the environment and all that tests and runs left behind
-	rm -rf $(VENV) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEPLOY_TOOLS) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # Installed once per lock: every archive is checked against its hash, and nothing is built with an unpinned tool.
 $(VENV)/.ready-test: locks/torch.lock
@@ -87,4 +91,12 @@ $(VENV)/.ready-%: locks/%.txt pyproject.toml
 	@$(PIP) install --require-hashes -r locks/$*.txt
 	@[ $* != test ] || $(PIP) install --require-hashes --no-deps -r locks/torch.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# By themselves, as they pin a hundred packages in versions of their own.
+$(DEPLOY_TOOLS)/.ready: locks/deploy.lock $(VENV)/.ready-test
+	@rm -rf $(DEPLOY_TOOLS)
+	@$(BIN)/python -m venv --without-pip $(DEPLOY_TOOLS)
+	@echo "Installing checkov and hadolint into $(DEPLOY_TOOLS) …"
+	@$(PIP) --python $(DEPLOY_TOOLS)/bin/python install --no-compile --require-hashes -r locks/deploy.lock
 	@touch $@

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -56,21 +56,24 @@ def running_server(home: Path, log: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def registered_client(home: Path) -> Iterator[tuple[str, str]]:
-    """Id and secret of a client in ``home`` with the scopes that callers need and endless quotas; then deleted."""
+def registered_client(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+    """Id and secret of a client in ``home`` with the scopes that callers need and endless quotas; then deleted.
+
+    ``environ`` has settings that are not the home's own, such as another database.
+    """
     name = f"loadtest-{os.getpid()}-{time.time_ns()}"
     scopes = ["--scope", "predict:*", "--scope", "models:read"]
     quotas = ["--rate", UNLIMITED, "--rows", "999999999999/minute", "--concurrency", "100000"]
-    client = _printed(home, "clients", "create", name, *scopes, *quotas)
+    client = _printed(home, "clients", "create", name, *scopes, *quotas, environ=environ)
     try:
         yield client["client_id"], client["client_secret"]
     finally:
-        _printed(home, "clients", "delete", client["client_id"])
+        _printed(home, "clients", "delete", client["client_id"], environ=environ)
 
 
-def prepare(home: Path) -> None:
-    """Make ``home``, with the example models; raises LoadtestError."""
-    _printed(home, "init")
+def prepare(home: Path, *options: str, environ: Mapping[str, str] | None = None) -> None:
+    """Make ``home``, with the example models unless ``options`` say otherwise; raises LoadtestError."""
+    _printed(home, "init", *options, environ=environ)
 
 
 def is_ready(url: str) -> bool:
@@ -87,10 +90,15 @@ def is_ready(url: str) -> bool:
         connection.close()
 
 
-def _printed(home: Path, *arguments: str) -> Any:
+def _printed(home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Any:
     """What the command prints as JSON; raises LoadtestError with its one line when it fails."""
     finished = subprocess.run(
-        [*COMMAND, *arguments, "--home", str(home), "--json"], capture_output=True, text=True, check=False, timeout=120
+        [*COMMAND, *arguments, "--home", str(home), "--json"],
+        env={**os.environ, **(environ or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     if finished.returncode != 0:
         raise LoadtestError(finished.stderr.strip() or f"secure-ml-api {arguments[0]} exited {finished.returncode}")

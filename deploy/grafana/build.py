@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 PREDICT = 'route=~".*(predict|infer)"'
 FAILED = PREDICT + ', status=~"5.."'
+_RATE = "$__rate_interval"
+_WORKER = "{{instance}} {{worker}}"
 HERE = Path(__file__).parent / "dashboards"
 
 
@@ -25,11 +27,11 @@ class Panel(NamedTuple):
 
 
 def _rate(metric: str, by: str, where: str = "") -> str:
-    return f"sum by ({by}) (rate(secure_ml_api_{metric}{{{where}}}[$__rate_interval]))"
+    return f"sum by ({by}) (rate(secure_ml_api_{metric}{{{where}}}[{_RATE}]))"
 
 
 def _all(where: str) -> str:
-    return f"sum(rate(secure_ml_api_requests_total{{{where}}}[$__rate_interval]))"
+    return f"sum(rate(secure_ml_api_requests_total{{{where}}}[{_RATE}]))"
 
 
 def _quantile(share: float, metric: str, by: str) -> str:
@@ -100,6 +102,31 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 "reqps",
             ),
             Panel("Tokens issued", _rate("requests_total", "status", 'route="/oauth/token"'), "{{status}}", "reqps"),
+        ),
+    ),
+    "workers": (
+        "secure-ml-api: workers",
+        (
+            Panel("Requests in hand", "secure_ml_api_worker_in_flight", _WORKER),
+            Panel("Requests that wait for a run", "secure_ml_api_worker_waiting", _WORKER),
+            Panel("Open connections", "secure_ml_api_worker_connections", _WORKER),
+            Panel("CPU", f"rate(secure_ml_api_worker_cpu_seconds_total[{_RATE}])", _WORKER, "percentunit"),
+            Panel("Memory, what is shared in each", "secure_ml_api_worker_resident_memory_bytes", _WORKER, "bytes"),
+            Panel(
+                "Since the last sign of life", "time() - secure_ml_api_worker_heartbeat_timestamp_seconds", _WORKER, "s"
+            ),
+            Panel("Age", "time() - secure_ml_api_worker_start_timestamp_seconds", _WORKER, "s"),
+            Panel(
+                "Workers that were followed by others, by reason",
+                f"sum by (instance, reason) (increase(secure_ml_api_workers_ended_total[{_RATE}]))",
+                "{{instance}} {{reason}}",
+            ),
+            Panel(
+                "Workers that serve",
+                "count by (instance) (secure_ml_api_worker_heartbeat_timestamp_seconds)",
+                "{{instance}}",
+                kind="stat",
+            ),
         ),
     ),
 }

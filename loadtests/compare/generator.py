@@ -37,8 +37,8 @@ def require_tools() -> None:
             raise CompareError(f"{tool} is missing; on Debian: apt-get install {package}")
 
 
-def send(request: Request, port: int, *, connections: int, seconds: float, core: int) -> Load:
-    """Send ``request`` over ``connections`` for ``seconds``, from ``core``.
+def send(request: Request, port: int, *, connections: int, seconds: float, core: int, scheme: str = "http") -> Load:
+    """Send ``request`` over ``connections`` for ``seconds``, from ``core``; over ``https`` to whatever certificate.
 
     Raises Unfit when one answer was an error, or one connection broke: such a server's speed means nothing. wrk counts
     400 and above; the checks of answers before and after each run see everything else.
@@ -49,7 +49,7 @@ def send(request: Request, port: int, *, connections: int, seconds: float, core:
         body.write_bytes(request.body)
         command = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(connections)]
         command += ["--duration", f"{seconds:.0f}s", "--timeout", f"{_TIMEOUT_SECONDS}s", "--script", str(_SCRIPT)]
-        command += [f"http://127.0.0.1:{port}{request.path}", "--", str(headers), str(body)]
+        command += [f"{scheme}://127.0.0.1:{port}{request.path}", "--", str(headers), str(body)]
         try:
             finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
         except subprocess.TimeoutExpired:

@@ -22,10 +22,10 @@ _STOP_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a server is started; ``ready_path`` answers 200 when it may be sent requests."""
+    """How a server is started; ``ready_path`` answers 200 when it may be sent requests; without, its port is open."""
 
     command: tuple[str, ...]
-    ready_path: str
+    ready_path: str = ""
     environ: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
 
@@ -93,6 +93,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def _answers(port: int, path: str) -> bool:
+    if not path:
+        return _listens(port)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", path)
@@ -101,6 +103,14 @@ def _answers(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _processes() -> tuple[dict[int, int], dict[int, int]]:

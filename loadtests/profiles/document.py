@@ -1,4 +1,4 @@
-"""docs/tuning.md: what the figures are, between two marks, is written anew; all else is as people left it."""
+"""Documents with figures: what is between two marks is written anew; all else is as people left it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ BEGIN, END = "<!-- figures: python -m loadtests.profiles -->", "<!-- end of figu
 _HEADER = ("profile", "requests/s", "p50 ms", "p99 ms", "CPU µs a request", "memory MiB (PSS)")
 
 
-def with_figures(document: str, figures: str) -> str:
-    """``document`` with ``figures`` between the marks; raises ValueError when it lacks them."""
-    before, begin, rest = document.partition(BEGIN)
+def with_figures(document: str, figures: str, mark: str = BEGIN) -> str:
+    """``document`` with ``figures`` between ``mark`` and the end mark; raises ValueError when it lacks them."""
+    before, begin, rest = document.partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"the document lacks its marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
+        raise ValueError(f"the document lacks its marks {mark} and {END}")
+    return f"{before}{mark}\n\n{figures}\n\n{END}{after}"
 
 
 def table(work: Work, samples: Mapping[str, Sample]) -> str:

@@ -46,6 +46,7 @@ from .settings import Settings
 from .telemetry.metrics import Metrics
 from .telemetry.opening import open_tracing
 from .telemetry.trace_context import untraced
+from .telemetry.vitals import Vitals
 
 if TYPE_CHECKING:
     from .telemetry.tracing import Tracing
@@ -112,6 +113,7 @@ def start_worker(app: Flask, slot: int) -> None:
     services.drift.start_worker(slot, services.registry.models())
     house.caretaker.start_worker(slot, house.models_changed)
     house.doormen.authenticator.refresh()
+    house.vitals = Vitals(services.metrics, slot, lambda: services.runner.admission.waiting)
     Thread(target=house.keep, name="housekeeping", daemon=True).start()
     house.warm = True
 

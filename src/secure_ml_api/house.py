@@ -14,6 +14,7 @@ from .inference.services import Services
 from .models.caretaker import Caretaker
 from .models.model import Model
 from .settings import Settings
+from .telemetry.vitals import Vitals
 
 if TYPE_CHECKING:
     from .telemetry.tracing import Tracing
@@ -34,6 +35,7 @@ class House:
     caretaker: Caretaker
     tracing: Tracing | None = None
     lane: FastLane | None = None
+    vitals: Vitals | None = None
     warm: bool = False
     draining: bool = False
     ask_for_relief: Callable[[], None] = lambda: None
@@ -51,6 +53,7 @@ class House:
                 self.doormen.authenticator.refresh,
                 self.services.limiter.housekeep,
                 self.services.metrics.mend,
+                self.tell_how_it_is,
                 self.take_canaries_back,
                 self.services.drift.tally,
             ):
@@ -58,6 +61,11 @@ class House:
                     part()
                 except Exception:
                     log.exception("housekeeping failed")
+
+    def tell_how_it_is(self) -> None:
+        """The metrics show how this worker is."""
+        if self.vitals is not None:
+            self.vitals.tell()
 
     def take_canaries_back(self) -> None:
         """Those that broke a rule of theirs, on every worker: the version that serves answers everyone again."""

@@ -73,6 +73,15 @@ def test_every_metric_that_is_asked_for_exists() -> None:
     assert asked <= known
 
 
+def test_every_metric_is_in_the_table_of_the_documentation() -> None:
+    table = (ROOT / "docs" / "observability.md").read_text().split("## What is counted")[1].split("\n## ")[0]
+    told = set(
+        re.findall(r"`([a-z_]+)`", " ".join(line.split("|")[1] for line in table.splitlines() if line[:3] == "| `"))
+    )
+    known = set(re.findall(r"# TYPE secure_ml_api_(\w+)", Metrics().exposition()[0].decode()))
+    assert told == {name for name in known if not name.endswith("_created")}
+
+
 def test_dashboards_are_those_that_are_built(tmp_path: Path) -> None:
     made = tmp_path / "build.py"
     made.write_text((GRAFANA / "build.py").read_text())
@@ -140,6 +149,7 @@ def prometheus(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
             wait_until(is_seen, 60, "the load in Prometheus")
             server.token(server.create_client("late", "predict:*"))
+            server.kill_worker()
             yield made
         finally:
             made.process.terminate()
@@ -152,6 +162,17 @@ def test_no_panel_of_a_dashboard_is_empty(prometheus: Prometheus, query: str) ->
         return any(series["value"][1] != "NaN" for series in prometheus.ask(query))
 
     wait_until(is_shown, 30, query)
+
+
+def test_each_of_two_workers_is_seen_by_itself_and_a_dead_one_is_counted(prometheus: Prometheus) -> None:
+    wait_until(lambda: prometheus.ask('secure_ml_api_workers_ended_total{reason="died"} == 1'), 30, "the dead worker")
+    told = prometheus.ask("secure_ml_api_worker_cpu_seconds_total > 0")
+    assert {series["metric"]["worker"] for series in told} == {"0", "1"}
+    memory = [float(series["value"][1]) for series in prometheus.ask("secure_ml_api_worker_resident_memory_bytes")]
+    assert len(memory) == 2
+    assert all(20e6 < size < 2e9 for size in memory)
+    wait_until(lambda: len(prometheus.ask("secure_ml_api_worker_connections >= 0")) == 2, 30, "connections of both")
+    assert len(prometheus.ask("time() - secure_ml_api_worker_heartbeat_timestamp_seconds < 30")) == 2
 
 
 def test_prometheus_has_loaded_the_rules_and_computes_them(prometheus: Prometheus) -> None:

@@ -173,6 +173,17 @@ def test_worker_that_has_answered_its_share_is_replaced_without_losing_a_request
         assert set(load.outcomes) == {"200"}
         counted = [server.metric("secure_ml_api_requests_total", route=route) for route in ("sleep", "version")]
         assert sum(counted) == load.outcomes["200"]
+        assert server.metric("secure_ml_api_workers_ended_total", reason="relief") >= 1
+        assert server.metric("secure_ml_api_workers_ended_total") == server.metric(
+            "secure_ml_api_workers_ended_total", reason="relief"
+        )
+
+
+def test_worker_that_is_one_too_many_leaves_and_is_counted_as_that(home: Path) -> None:
+    with RunningServer(home, "--workers", "2", command=STAND_IN) as server:
+        server.process.send_signal(signal.SIGTTOU)
+        wait_until(lambda: len(server.worker_pids()) == 1, what="the leave of one worker")
+        wait_until(lambda: server.metric("secure_ml_api_workers_ended_total", reason="surplus") == 1, what="its count")
 
 
 def test_killed_worker_is_replaced_while_its_siblings_answer(home: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from secure_ml_api.telemetry.catalogue import ENDS
 from support.needs import free_port, program
 from support.server import STAND_IN, RunningServer, wait_until
 
@@ -79,6 +80,8 @@ def test_files_stay_bounded_over_reloads_and_deaths(server: RunningServer) -> No
         server.kill_worker()
     slots = {path.stem.rpartition("_")[2] for path in directory.iterdir()} - {"master"}
     assert slots <= {str(slot) for slot in range(8)}
+    ended = {reason: server.metric("secure_ml_api_workers_ended_total", reason=reason) for reason in ENDS}
+    assert ended == {"reload": 16, "died": 4, "relief": 0, "surplus": 0}
 
 
 def test_model_of_the_old_configuration_is_no_longer_shown_after_a_reload(server: RunningServer) -> None:

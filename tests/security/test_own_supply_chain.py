@@ -40,6 +40,10 @@ def test_the_locks_are_those_that_make_installs_from() -> None:
     assert "$(PIP) install --require-hashes -r locks/$*.txt" in (ROOT / "Makefile").read_text()
 
 
+def test_the_tools_that_read_the_deployment_are_installed_from_a_lock_too() -> None:
+    assert "install --no-compile --require-hashes -r locks/deploy.lock" in (ROOT / "Makefile").read_text()
+
+
 def test_the_build_of_pytorch_that_the_tests_use_is_pinned_by_hash_too() -> None:
     assert "--require-hashes --no-deps -r locks/torch.lock" in (ROOT / "Makefile").read_text()
     assert re.search(
@@ -47,7 +51,7 @@ def test_the_build_of_pytorch_that_the_tests_use_is_pinned_by_hash_too() -> None
     )
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
+@pytest.mark.parametrize("lock", [*LOCKS, ROOT / "locks" / "deploy.lock"], ids=lambda lock: lock.stem)
 def test_every_package_of_a_lock_is_pinned_by_hash(lock: Path) -> None:
     unhashed = [name for name, (_, hashes) in pins(lock).items() if not hashes]
     assert not unhashed

@@ -10,6 +10,8 @@ from typing import Any
 
 from gunicorn.arbiter import Arbiter
 
+from ..telemetry.metrics import Metrics
+
 logger = logging.getLogger(__name__)
 
 # Time that the workers of a new configuration have to start; then the old ones stay.
@@ -23,7 +25,7 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
     LISTENERS: list[Any]
 
     def __init__(self, app: Any) -> None:
-        self._retiring: set[int] = set()
+        self._retiring: dict[int, str] = {}  # pids of workers that only finish what they have, and why
         self._is_told_to_stop = False
         super().__init__(app)
 
@@ -48,7 +50,7 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         if not self.app.renew():
             return
         self.setup(self.app)
-        veterans = set(self.WORKERS) - self._retiring
+        veterans = set(self.WORKERS) - set(self._retiring)
         recruits = {self.spawn_worker() for _ in range(self.num_workers)}
         if self._all_serve(recruits):
             self.app.keep()
@@ -58,7 +60,7 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
             self.setup(self.app)
             leaving = recruits
         for pid in leaving & set(self.WORKERS):
-            self._retire(pid)
+            self._retire(pid, "reload")
         if leaving is veterans:
             logger.info("reloaded: the new configuration serves")
 
@@ -66,16 +68,16 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         """Keep the wanted number of workers, not counting those that only finish what they have."""
         if self.app.certificates is not None:
             self.app.certificates.refresh()  # so that workers to come begin with what the others have
-        self._retiring &= set(self.WORKERS)
-        serving = sorted(set(self.WORKERS) - self._retiring, key=lambda pid: self.WORKERS[pid].age)
+        self._retiring = {pid: reason for pid, reason in self._retiring.items() if pid in self.WORKERS}
+        serving = sorted(set(self.WORKERS) - set(self._retiring), key=lambda pid: self.WORKERS[pid].age)
         for _ in range(self.num_workers - len(serving)):
             self.spawn_worker()
-        leaving = serving[: max(0, len(serving) - self.num_workers)]
+        for pid in serving[: max(0, len(serving) - self.num_workers)]:
+            self._retire(pid, "surplus")
         weary = [pid for pid in serving if self.app.board.asks_for_relief(self.WORKERS[pid].slot)]
         if weary and self._all_serve({self.spawn_worker() for _ in weary}):
-            leaving += weary
-        for pid in leaving:
-            self._retire(pid)
+            for pid in weary:
+                self._retire(pid, "relief")
 
     def stop(self, graceful: bool = True) -> None:
         """End the workers, with ``graceful`` once they have finished what they have, in ``graceful_timeout`` at most.
@@ -105,8 +107,14 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         """Nothing: a second master would need a second lock on the home. SIGHUP reloads without a gap."""
         logger.warning("SIGUSR2 is not supported; SIGHUP reloads")
 
-    def _retire(self, pid: int) -> None:
-        self._retiring.add(pid)
+    def count_end(self, pid: int) -> None:
+        """The worker ``pid`` is gone; one that was not told to go has died. When the server stops, nobody counts."""
+        reason = self._retiring.pop(pid, "died")
+        if not self.app.board.stopping:
+            Metrics().worker_ended(reason)
+
+    def _retire(self, pid: int, reason: str) -> None:
+        self._retiring.setdefault(pid, reason)
         self.kill_worker(pid, signal.SIGTERM)
 
     def _all_serve(self, recruits: set[int]) -> bool:

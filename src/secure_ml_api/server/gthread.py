@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from threading import Thread
 from typing import Any
 
+from ..telemetry.metrics import Metrics
 from .certificate_door import CertificateDoor
 from .certificates import Certificates
 from .config import LAST_WORDS_SECONDS
@@ -51,6 +52,7 @@ class GuardedThreads(TurningAway):
         self._reading: set[Connection] = set()  # those of them whose thread has to wait for more of the body
         self._most_reading = max(1, self.cfg.threads // _SHARE_FOR_BODIES)
         self._longest_wait_seconds = self._limits.request_deadline_seconds + _GRACE_SECONDS
+        self._metrics = Metrics()
         self._room = Room(_ROOM_FOR_BODIES * self._limits.body_limit_bytes)
 
     def run(self) -> None:
@@ -135,6 +137,10 @@ class GuardedThreads(TurningAway):
         if self.nr == self.max_requests:
             logger.info("this worker has answered its share and asks to be replaced")
             self.app.board.ask_for_relief(self.slot)
+
+    def _sweep(self) -> None:
+        super()._sweep()
+        self._metrics.worker_connections(self.slot, self._open_connections())
 
     def _is_last(self) -> bool:
         """Whether the answer that is about to be sent is the last on its connection."""

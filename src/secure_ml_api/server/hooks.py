@@ -62,3 +62,4 @@ def child_exit(server: Any, worker: Any) -> None:
     server.app.board.clear(worker.slot)
     slots.forget_slot(worker.slot)
     server.app.drop_slot(worker.slot)
+    server.count_end(worker.pid)

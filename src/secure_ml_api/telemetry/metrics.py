@@ -1,4 +1,4 @@
-"""The metric catalogue, on one screen, and the few ways to count in it.
+"""The few ways to count in the metric catalogue.
 
 Under the server the numbers live in one set of files per worker slot (see ``slots``) and any worker answers for all;
 without one they live in the memory of this process. No label value is the caller's to choose: routes are rules of the
@@ -7,72 +7,29 @@ URL map, models come from the registry, methods and reasons are fixed words.
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from . import slots
 from .all_workers import all_workers
+from .catalogue import Catalogue, Number, number_of
 from .feature_drift import DriftCollector
 
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-_SHORT_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1, 5, 30)
-_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_MODEL = ("model", "version")
-
-
-class _Catalogue:
-    def __init__(self, registry: CollectorRegistry | None) -> None:
-        def counter(name: str, text: str, labels: Sequence[str]) -> Counter:
-            return Counter(f"secure_ml_api_{name}", text, labels, registry=registry)
-
-        def histogram(name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> Histogram:
-            return Histogram(f"secure_ml_api_{name}", text, labels, buckets=buckets, registry=registry)
-
-        def gauge(name: str, text: str, labels: Sequence[str], mode: str) -> Gauge:
-            return Gauge(f"secure_ml_api_{name}", text, labels, multiprocess_mode=mode, registry=registry)  # type: ignore[arg-type]
-
-        self.requests = counter("requests_total", "Requests answered.", ("route", "method", "status"))
-        self.request_seconds = histogram("request_seconds", "Time from request to answer.", ("route",), _SECONDS)
-        self.rows = counter("rows_total", "Rows predicted.", _MODEL)
-        self.inference_seconds = histogram("inference_seconds", "Time of one model run.", _MODEL, _SHORT_SECONDS)
-        self.queue_seconds = histogram("queue_seconds", "Time a request waited for its run.", _MODEL, _SHORT_SECONDS)
-        self.batch_rows = histogram("batch_rows", "Rows of one model run.", _MODEL, _ROWS)
-        self.in_flight = gauge("in_flight", "Requests being answered now.", (), "livesum")
-        self.rejected = counter("rejected_total", "Requests refused, by reason.", ("reason",))
-        self.auth_failures = counter("auth_failures_total", "Authentications that failed, by reason.", ("reason",))
-        self.predictions = counter("predictions_total", "Rows predicted, by outcome.", (*_MODEL, "outcome"))
-        self.hung_runs = counter("hung_runs_total", "Runs past the run limit, for which a worker is replaced.", _MODEL)
-        self.shadow_compared = counter(
-            "shadow_compared_total", "Answers of a shadow, by how they compare.", (*_MODEL, "outcome")
-        )
-        self.canaries_rolled_back = counter("canaries_rolled_back_total", "Canaries taken back by their rules.", _MODEL)
-        self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
-
-        self.certificate_ends = gauge(
-            "certificate_expiry_timestamp_seconds", "When the TLS certificate ends.", ("port",), "livemin"
-        )
-
-        # One child of each kind, so that a worker opens all its files when it starts and not in some later request.
-        self.rejected.labels("overloaded")
-        self.request_seconds.labels("unmatched")
-        self.in_flight_number = _number(self.in_flight)
-        self.in_flight_now = 0  # an own count, as the value starts anew when its file is lost
-        self.lock = Lock()
 
 
 @cache
-def _catalogue_of(directory: str) -> _Catalogue:  # noqa: ARG001 — the key of the cache
+def _catalogue_of(directory: str) -> Catalogue:  # noqa: ARG001 — the key of the cache
     # One for the life of the process, as prometheus_client keeps every value it ever made and opens all of them anew
     # in each worker: an application that is rebuilt on reload must not leave a second set behind.
-    return _Catalogue(None)
+    return Catalogue(None)
 
 
 class _ModelFacts(NamedTuple):
@@ -80,14 +37,6 @@ class _ModelFacts(NamedTuple):
     version: str
     runtime: str
     digest: str
-
-
-class Number(Protocol):
-    """Where prometheus_client keeps one number of a series; ``inc`` and ``set`` may be called by any thread."""
-
-    def inc(self, amount: float) -> None: ...
-
-    def set(self, value: float) -> None: ...
 
 
 class Distribution:
@@ -122,7 +71,7 @@ class ModelMetrics:
         """Count ``rows`` answered with ``outcome``: a label of the model's signature or a fixed word."""
         bound = self._outcomes.get(outcome)
         if bound is None:
-            bound = self._outcomes[outcome] = _number(self._predictions.labels(*self._facts, outcome))
+            bound = self._outcomes[outcome] = number_of(self._predictions.labels(*self._facts, outcome))
         bound.inc(rows)
 
 
@@ -132,7 +81,7 @@ class Metrics:
     def __init__(self) -> None:
         directory = slots.current_directory()
         self._registry = CollectorRegistry() if directory is None else None
-        self._catalogue = _Catalogue(self._registry) if directory is None else _catalogue_of(str(directory))
+        self._catalogue = Catalogue(self._registry) if directory is None else _catalogue_of(str(directory))
         self._routes: dict[tuple[str, str, int], tuple[Number, Distribution]] = {}
         self._bound: dict[tuple[str, str], ModelMetrics] = {}
         self._models: set[_ModelFacts] = set()
@@ -144,7 +93,7 @@ class Metrics:
         if bound is None:
             known = method if method in _METHODS else "other"
             bound = (
-                _number(self._catalogue.requests.labels(route, known, str(status))),
+                number_of(self._catalogue.requests.labels(route, known, str(status))),
                 Distribution(self._catalogue.request_seconds.labels(route)),
             )
             if known == method:  # what callers invent is never kept
@@ -191,7 +140,7 @@ class Metrics:
     def _bind(self, facts: tuple[str, str]) -> ModelMetrics:
         catalogue = self._catalogue
         return ModelMetrics(
-            rows=_number(catalogue.rows.labels(*facts)),
+            rows=number_of(catalogue.rows.labels(*facts)),
             inference_seconds=Distribution(catalogue.inference_seconds.labels(*facts)),
             queue_seconds=Distribution(catalogue.queue_seconds.labels(*facts)),
             batch_rows=Distribution(catalogue.batch_rows.labels(*facts)),
@@ -218,6 +167,28 @@ class Metrics:
         """The certificate that this worker shows on ``port`` ends at ``at``, in seconds since the epoch."""
         self._catalogue.certificate_ends.labels(str(port)).set(at)
 
+    def worker_started(self, slot: int) -> None:
+        """The worker in ``slot`` serves from now on."""
+        self._catalogue.worker_started.labels(str(slot)).set(time.time())
+
+    def worker_is(self, slot: int, *, waiting: int, resident_bytes: int, cpu_seconds: float) -> None:
+        """How the worker in ``slot`` is, said by itself: ``cpu_seconds`` are those since it last said so."""
+        worker, catalogue = str(slot), self._catalogue
+        catalogue.worker_seen.labels(worker).set(time.time())
+        catalogue.worker_in_flight.labels(worker).set(catalogue.in_flight_now)
+        catalogue.worker_waiting.labels(worker).set(waiting)
+        catalogue.worker_memory.labels(worker).set(resident_bytes)
+        catalogue.worker_cpu.labels(worker).inc(cpu_seconds)
+
+    def worker_connections(self, slot: int, count: int) -> None:
+        """So many connections the worker in ``slot`` has open, those for scrapes among them."""
+        self._catalogue.worker_connections.labels(str(slot)).set(count)
+
+    def worker_ended(self, reason: str) -> None:
+        """In the master: a worker is no more, for one of the reasons in ``ENDS``."""
+        slots.reopen_if_lost()
+        self._catalogue.workers_ended.labels(reason).inc()
+
     def mend(self) -> bool:
         """Make the files of this process anew if they were deleted, and state the gauges again; True if they were.
 
@@ -236,9 +207,3 @@ class Metrics:
         self.mend()
         registry = self._registry or all_workers()
         return generate_latest(registry) + generate_latest(self.drift), CONTENT_TYPE_PLAIN_0_0_4
-
-
-def _number(series: Counter | Gauge) -> Number:
-    """The number of a series without what its class asks before each change."""
-    number: Number = series._value  # noqa: SLF001
-    return number

@@ -16,11 +16,13 @@ class Master:
 
     def __init__(self) -> None:
         self.dropped: list[int] = []
+        self.ended: list[int] = []
+        self.count_end = self.ended.append
         self.app = SimpleNamespace(board=Board(), drop_slot=self.dropped.append)
         self.WORKERS: dict[int, Any] = {}
 
     def spawn(self, pid: int) -> int:
-        worker = SimpleNamespace()
+        worker = SimpleNamespace(pid=pid)
         hooks.pre_fork(self, worker)
         self.WORKERS[pid] = worker
         slot: int = worker.slot
@@ -39,7 +41,7 @@ def test_slot_of_a_dead_worker_is_dropped_in_the_master() -> None:
     master = Master()
     master.spawn(1)
     hooks.child_exit(master, master.WORKERS.pop(1))
-    assert master.dropped == [0]
+    assert (master.dropped, master.ended) == ([0], [1])
 
 
 def test_worker_that_cannot_start_stops_the_server_only_before_anyone_has_served(

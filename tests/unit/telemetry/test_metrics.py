@@ -40,6 +40,14 @@ CONTRACT = {
     "secure_ml_api_certificate_expiry_timestamp_seconds": ("gauge", {"port"}),
     "secure_ml_api_feature_drift_psi": ("gauge", {"model", "version", "feature"}),
     "secure_ml_api_feature_drift_rows": ("gauge", {"model", "version"}),
+    "secure_ml_api_worker_start_timestamp_seconds": ("gauge", {"worker"}),
+    "secure_ml_api_worker_heartbeat_timestamp_seconds": ("gauge", {"worker"}),
+    "secure_ml_api_worker_in_flight": ("gauge", {"worker"}),
+    "secure_ml_api_worker_waiting": ("gauge", {"worker"}),
+    "secure_ml_api_worker_connections": ("gauge", {"worker"}),
+    "secure_ml_api_worker_resident_memory_bytes": ("gauge", {"worker"}),
+    "secure_ml_api_worker_cpu_seconds": ("counter", {"worker"}),
+    "secure_ml_api_workers_ended": ("counter", {"reason"}),
 }
 
 
@@ -69,6 +77,10 @@ def use_everything(metrics: Metrics) -> None:
     model.batch_rows.observe(3)
     model.predicted("setosa", 3)
     metrics.certificate_ends(8443, 1_800_000_000.0)
+    metrics.worker_started(0)
+    metrics.worker_is(0, waiting=2, resident_bytes=60_000_000, cpu_seconds=0.25)
+    metrics.worker_connections(0, 7)
+    metrics.worker_ended("died")
 
 
 def drifted() -> list[FeatureDrift]:
@@ -181,6 +193,34 @@ def test_next_worker_in_a_slot_goes_on_counting_in_its_files(directory: Path) ->
         files = len(list(directory.iterdir()))
         assert before in (-1, files)
         before = files
+
+
+def test_workers_tell_apart_how_they_are_and_cpu_goes_on_with_the_next_in_the_slot(directory: Path) -> None:
+    metrics = Metrics()
+    for slot in (0, 1, 1):
+        in_worker(slot, lambda slot=slot: use_everything_as(metrics, slot))  # type: ignore[misc]
+    assert sample(metrics, "secure_ml_api_worker_waiting", worker="0") == 10
+    assert sample(metrics, "secure_ml_api_worker_waiting", worker="1") == 11
+    assert sample(metrics, "secure_ml_api_worker_in_flight", worker="1") == 1
+    assert sample(metrics, "secure_ml_api_worker_cpu_seconds_total", worker="1") == 0.5
+    slots.forget_slot(1)
+    assert 'worker="1"' not in metrics.exposition()[0].decode().replace("worker_cpu_seconds_total{worker", "")
+    assert sample(metrics, "secure_ml_api_worker_cpu_seconds_total", worker="1") == 0.5
+
+
+def use_everything_as(metrics: Metrics, slot: int) -> None:
+    metrics.in_flight_changed(1)
+    metrics.worker_started(slot)
+    metrics.worker_is(slot, waiting=10 + slot, resident_bytes=1, cpu_seconds=0.25)
+    metrics.worker_connections(slot, 1)
+
+
+def test_ends_of_workers_are_seen_at_zero_and_counted_although_the_files_were_lost(directory: Path) -> None:
+    metrics = Metrics()
+    assert b'secure_ml_api_workers_ended_total{reason="relief"} 0.0' in metrics.exposition()[0]
+    shutil.rmtree(directory)
+    metrics.worker_ended("died")
+    assert sample(metrics, "secure_ml_api_workers_ended_total", reason="died") == 1
 
 
 def test_gauges_of_a_dead_worker_are_gone_and_its_counters_stay(directory: Path) -> None:

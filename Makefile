@@ -63,7 +63,7 @@ fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see
 lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres otel loadtest docs test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
+	    --extra $$extra pyproject.toml locks/build.in -o locks/$$extra.txt; done
 
 SBOM_LOCKS := serve train xgboost lightgbm tensorflow arrow redis granian postgres otel
 SBOM_DIR := reports/sbom

@@ -182,7 +182,7 @@ def test_client_is_installed_without_the_server_and_predicts(
     assert {"secure-ml-api", "httpx", "numpy"} <= names
     assert not names & SERVER
     record, secret = application.register("predict:iris")
-    command = [installed, "-P", "-c", _PREDICT, address, record.client_id, secret]
+    command = [str(installed), "-P", "-c", _PREDICT, address, record.client_id, secret]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout.splitlines(), done.stderr) == (["[0]", "[]"], "")
 
@@ -193,13 +193,15 @@ def test_command_without_the_server_says_in_one_line_how_to_get_it(installed: Pa
         "(command,) = entry_points(group='console_scripts', name='secure-ml-api'); command.load()()"
     )
     for arguments in (["-c", script, "serve"], ["-m", "secure_ml_api", "--version"]):
-        done = subprocess.run([installed, "-P", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            [str(installed), "-P", *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == (
             "secure-ml-api: click is not installed, which the server needs; run `pip install 'secure-ml-api[serve]'`\n"
         )
     code = "from secure_ml_api.wsgi import make_app"
-    done = subprocess.run([installed, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([str(installed), "-P", "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr.splitlines()[-1] == "ModuleNotFoundError: No module named 'flask'"
 
 

@@ -66,17 +66,20 @@ fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see
 lock:            ## Resolve the locks anew (needs uv)
 	for extra in serve train xgboost lightgbm tensorflow client arrow redis granian postgres otel loadtest docs test fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    $$( [ $$extra = serve ] || echo --extra $$extra ) pyproject.toml locks/build.in -o locks/$$extra.txt; done
+	    --extra $$extra pyproject.toml locks/build.in -o locks/$$extra.txt; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header locks/deploy.in -o locks/deploy.lock
 
-SBOM_LOCKS := serve train xgboost lightgbm tensorflow arrow redis granian postgres otel
+SBOM_LOCKS := serve client train xgboost lightgbm tensorflow arrow redis granian postgres otel
 SBOM_DIR := reports/sbom
 sbom: $(VENV)/.ready-test            ## Write a software bill of materials (CycloneDX) for each lock, into reports/sbom
 	@mkdir -p $(SBOM_DIR)
+	@# The tool reads no git tags: it is told the version in a copy of the project's file.
+	@version=$$($(BIN)/python -m hatchling version) && \
+	  sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml >$(SBOM_DIR)/.toml
 	@for lock in $(SBOM_LOCKS); do \
-	  $(BIN)/python -W ignore -m cyclonedx_py requirements locks/$$lock.txt --pyproject pyproject.toml \
+	  $(BIN)/python -W ignore -m cyclonedx_py requirements locks/$$lock.txt --pyproject $(SBOM_DIR)/.toml \
 	    --spec-version 1.6 --output-reproducible --validate -o $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json && \
-	  echo $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done
+	  echo $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done; rm $(SBOM_DIR)/.toml
 
 clean:            ## Remove the environment and all that tests and runs left behind
 	rm -rf $(VENV) $(DEPLOY_TOOLS) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -19,6 +19,7 @@ need jq jq
 need wrk wrk
 need systemd-analyze systemd
 need cc gcc
+need git git
 [ -z "$missing" ] && exit 0
 missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
 

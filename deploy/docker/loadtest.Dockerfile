@@ -12,7 +12,7 @@ WORKDIR /build
 RUN python -m venv /opt/loadtest
 COPY locks/loadtest.txt locks/
 RUN /opt/loadtest/bin/pip install --no-cache-dir --require-hashes -r locks/loadtest.txt \
- && /opt/loadtest/bin/pip uninstall --yes hatchling editables pip
+ && /opt/loadtest/bin/pip uninstall --yes hatch-vcs hatchling editables setuptools-scm vcs-versioning setuptools pip
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="secure-ml-api-loadtest" \

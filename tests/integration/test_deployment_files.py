@@ -211,6 +211,13 @@ def test_image_is_built_from_pinned_hashes_and_runs_as_nobody(dockerfile: str) -
     assert not re.search(r"apt-get|pip install|ADD |curl", final)
 
 
+@pytest.mark.parametrize("dockerfile", [DOCKERFILE, LOADTEST_DOCKERFILE], ids=["server", "loadtest"])
+def test_image_leaves_the_build_tools_behind(dockerfile: str) -> None:
+    (removed,) = re.findall(r"pip uninstall --yes (.+)$", dockerfile, re.MULTILINE)
+    tools = {line for line in (ROOT / "locks/build.in").read_text().splitlines() if not line.startswith("#")}
+    assert tools <= set(removed.split())
+
+
 def test_the_image_of_the_server_says_whether_it_is_well() -> None:
     assert re.search(r"^HEALTHCHECK ", DOCKERFILE, re.MULTILINE)
 

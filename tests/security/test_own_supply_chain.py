@@ -19,6 +19,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent.parent
 LOCKS = sorted((ROOT / "locks").glob("*.txt"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+EXTRAS: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
 
 # Older releases have known vulnerabilities that a caller, or a model file, can reach.
 FLOORS = {"pyjwt": "2.15.1", "gunicorn": "27.0.1", "werkzeug": "3.1.5", "onnx": "1.21"}
@@ -61,14 +62,15 @@ def test_every_package_of_a_lock_is_pinned_by_hash(lock: Path) -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
 def test_no_lock_pins_a_release_below_the_floor(lock: Path) -> None:
     pinned = pins(lock)
-    assert pinned.keys() >= FLOORS.keys() - {"onnx"}
+    if lock.stem not in ("client", "loadtest"):  # which are installed where nothing serves
+        assert pinned.keys() >= FLOORS.keys() - {"onnx"}
     for name in FLOORS.keys() & pinned.keys():
         assert Version(pinned[name][0]) >= Version(FLOORS[name]), name
 
 
 def test_the_package_asks_for_the_floors_itself() -> None:
     """Whoever installs without a lock gets no older release either."""
-    declared = PROJECT["project"]["dependencies"] + PROJECT["project"]["optional-dependencies"]["train"]
+    declared = EXTRAS["serve"] + EXTRAS["train"]
     asked = {requirement.name: requirement.specifier for requirement in map(Requirement, declared)}
     for name, floor in FLOORS.items():
         older = f"{floor.rpartition('.')[0]}.{int(floor.rpartition('.')[2]) - 1}"
@@ -76,10 +78,26 @@ def test_the_package_asks_for_the_floors_itself() -> None:
         assert older not in asked[name], name
 
 
-def test_every_declared_dependency_is_in_the_lock() -> None:
-    locked = pins(ROOT / "locks" / "serve.txt")
-    missing = {Requirement(text).name for text in PROJECT["project"]["dependencies"]} - locked.keys()
-    assert not missing
+@pytest.mark.parametrize("extra", ["serve", "client", "loadtest"])
+def test_every_declared_dependency_is_in_the_lock(extra: str) -> None:
+    declared = {Requirement(text).name for text in PROJECT["project"]["dependencies"] + EXTRAS[extra]}
+    assert declared <= pins(ROOT / "locks" / f"{extra}.txt").keys()
+
+
+def test_what_builds_the_package_is_pinned_in_every_lock() -> None:
+    tools = {Requirement(text).name for text in PROJECT["build-system"]["requires"]}
+    assert [lock.stem for lock in LOCKS if not tools <= pins(lock).keys()] == []
+
+
+@pytest.mark.parametrize("lock", ["client", "loadtest"])
+def test_who_only_asks_installs_nothing_of_the_server(lock: str) -> None:
+    server = {"alembic", "cryptography", "gunicorn", "lmdb", "onnxruntime", "pydantic", "pyjwt", "sqlalchemy"}
+    assert not server & pins(ROOT / "locks" / f"{lock}.txt").keys()
+
+
+def test_every_extra_of_the_server_brings_the_server() -> None:
+    alone = {extra for extra, declared in EXTRAS.items() if not any("secure-ml-api[" in text for text in declared)}
+    assert alone == {"serve", "client", "loadtest"}
 
 
 def test_the_bill_of_materials_is_valid_and_lists_the_whole_lock_with_its_hashes(tmp_path: Path) -> None:
@@ -98,6 +116,7 @@ def test_the_bill_of_materials_is_valid_and_lists_the_whole_lock_with_its_hashes
     document = json.loads(text)
     assert document["bomFormat"] == "CycloneDX"
     assert document["metadata"]["component"]["name"] == "secure-ml-api"
+    assert Version(document["metadata"]["component"]["version"]) > Version("0.0")
     listed = {component["name"]: component for component in document["components"]}
     for name, (version, hashes) in pins(ROOT / "locks" / "serve.txt").items():
         component = listed[name]

@@ -7,7 +7,6 @@ from importlib import import_module
 
 import click
 
-from .. import __version__
 from ..errors import OperatorError
 
 # Command → the file that holds it, and its line in --help; a heavy library is imported by the file that needs it.
@@ -46,7 +45,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__, package_name="secure-ml-api")
+@click.version_option(package_name="secure-ml-api")
 def cli() -> None:
     """Serve trained models behind scoped tokens, exact quotas and signed packages."""
 

@@ -62,6 +62,8 @@ def answered(signature: Signature, outputs: Tensors, body: bytes = b"", accept: 
 def test_tables_that_fit_arrive_exactly(data: st.DataObject, signature: Signature, end: str, quoting: int) -> None:
     rows = data.draw(tables(signature))
     order = data.draw(st.permutations(range(len(signature.columns))))
+    if any("\r" in str(cell) for row in rows for cell in row):
+        quoting = csv.QUOTE_ALL  # the writer quotes what ends its own lines, and a lone CR ends one too
     body = table(signature, rows, order, lineterminator=end, quoting=quoting)
     if not signature.is_matrix or len(signature.columns) > 1:  # one empty cell alone is an empty line
         body = data.draw(st.sampled_from([body, b"\xef\xbb\xbf" + body, body + end.encode()]))

@@ -187,7 +187,7 @@ class InferenceSettings(_Section):
     """Largest number of rows in one request."""
     max_concurrent_runs: Annotated[int, Field(ge=0)] = 0
     """Model runs at once per worker; 0 takes the worker's share of the CPUs."""
-    max_waiting: Count = 64
+    max_waiting: Count = 128
     """Requests of one worker that may wait for a run; more are answered 503, and as long as more come, fewer may wait:
     two runs' worth of each model, so that who waits is answered soon."""
     threads_per_run: Count = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from .tensor_reader import Array, read_tensor
 
 # One input tensor of a request → its array.
 Reader = Callable[[InferTensor], Array]
+
+_MOST_KEPT_BYTES = 512
+_KEPT_HEADS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def _read_binary(payload: Payload, signature: Signature, max_rows: int) -> OipQu
         inputs = fit_tensors({signature.sent_inputs[0].name: raw_input(body, signature)}, signature)
         names = signature.output_names
         return OipQuestion(signature, inputs, 1, names, frozenset(names))
-    request = read_envelope(InferRequest, read_json(body[:length], parts_of(signature, max_rows)))
+    request = _head(body[:length], parts_of(signature, max_rows))
     tail = BinaryTail(body, length, max_rows)
     in_json = _json_reader(signature)
 
@@ -93,6 +97,19 @@ def _read_binary(payload: Payload, signature: Signature, max_rows: int) -> OipQu
         return in_json(tensor) if size is None else tail.take(tensor, size)
 
     return _question(request, read, signature, max_rows, tail.finish)
+
+
+def _head(text: bytes, most_parts: int) -> InferRequest:
+    """The JSON before the tensors; most callers send the same one each time, but for those whose data is in it."""
+    is_kept = len(text) <= _MOST_KEPT_BYTES and b'"data"' not in text
+    return (_kept_head if is_kept else _read_head)(text, most_parts)
+
+
+def _read_head(text: bytes, most_parts: int) -> InferRequest:
+    return read_envelope(InferRequest, read_json(text, most_parts))
+
+
+_kept_head = lru_cache(maxsize=_KEPT_HEADS)(_read_head)
 
 
 def _question(
@@ -141,10 +158,16 @@ def _check_names(names: list[str], signature: Signature) -> None:
     """Refuse names that the model does not have before a tensor is read: from here on a name may be repeated."""
     if len(set(names)) != len(names):
         raise SignatureMismatch("two inputs have the same name")
-    if not {spec.name for spec in signature.inputs}.union(signature.column_names).issuperset(names):
+    if not _known_names(signature).issuperset(names):
         raise other_inputs(signature)
 
 
+@lru_cache(maxsize=512)
+def _known_names(signature: Signature) -> frozenset[str]:
+    return frozenset(spec.name for spec in signature.inputs).union(signature.column_names)
+
+
+@lru_cache(maxsize=512)
 def _json_reader(signature: Signature) -> Reader:
     """Reads the data that stands in the JSON; null is NaN in columns that allow it, and judged later in a matrix."""
     nullable = {column.name: column.allow_missing for column in signature.columns}

@@ -115,7 +115,7 @@ def _check_values(tensors: Tensors, signature: Signature) -> None:
 
 def _is_within(matrix: Array, signature: Signature) -> bool:
     """Whether every value is finite and within its column's bounds, at a fraction of the cost of finding out which."""
-    is_bounded = any(map(_is_bounded, signature.columns))
+    is_bounded = _is_anywhere_bounded(signature)
     if not len(matrix) or (matrix.dtype.kind != "f" and not is_bounded):
         return True
     lows, highs = _limits(signature)
@@ -148,6 +148,11 @@ def _whole_limits(signature: Signature, dtype: np.dtype[Any]) -> tuple[Array, Ar
         lows.append(int(span.max) if is_empty else low)
         highs.append(int(span.min) if is_empty else high)
     return np.array(lows, dtype=span.dtype), np.array(highs, dtype=span.dtype)
+
+
+@lru_cache(maxsize=512)
+def _is_anywhere_bounded(signature: Signature) -> bool:
+    return any(map(_is_bounded, signature.columns))
 
 
 def _is_bounded(column: Column) -> bool:

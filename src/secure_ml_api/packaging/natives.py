@@ -11,6 +11,7 @@ from ..runtimes.lightgbm import TREES_FILE, open_lightgbm
 from ..runtimes.onnx import MODEL_FILE, open_graph
 from ..runtimes.protocol import Session
 from ..runtimes.sklearn import ESTIMATOR_FILE, open_estimator
+from ..runtimes.skops_files import skops_io
 from ..runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
 from ..runtimes.torch import WEIGHTS_FILE, Design, open_network
 from ..runtimes.words import WORDS_FILE, open_words
@@ -87,7 +88,5 @@ def open_model(runtime: RuntimeName, model: bytes, signature: Signature) -> Sess
 
 
 def _skops(estimator: Any) -> bytes:
-    import skops.io
-
-    data: bytes = skops.io.dumps(estimator)
+    data: bytes = skops_io().dumps(estimator)
     return data

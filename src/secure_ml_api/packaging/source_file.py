@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ..errors import PackingError
 from ..runtimes.sklearn_types import TRUSTED_TYPES
+from ..runtimes.skops_files import skops_io
 from .boosting import BOOSTED_TYPES, lightgbm_from, xgboost_from
 
 SourceFormat = Literal[
@@ -105,15 +106,14 @@ def read_source(data: bytes, source_format: SourceFormat) -> Any:
 
 
 def _read_skops(data: bytes) -> Any:
-    import skops.io
-
+    skops = skops_io()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > SOURCE_LIMIT_BYTES:
                 raise PackingError(f"the skops file unpacks to more than {SOURCE_LIMIT_BYTES} bytes")
-        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(_PACKED_TYPES))
+        unknown = sorted(set(skops.get_untrusted_types(data=data)) - set(_PACKED_TYPES))
         if not unknown:
-            return skops.io.loads(data, trusted=list(_PACKED_TYPES))
+            return skops.loads(data, trusted=list(_PACKED_TYPES))
     except PackingError:
         raise
     except Exception as error:

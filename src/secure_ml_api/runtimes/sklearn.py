@@ -15,6 +15,7 @@ from ..errors import PackageRefused
 from ..tensors import NUMPY_DTYPES, Signature, Tensors
 from .protocol import Session, VerifiedArtifact
 from .sklearn_types import TRUSTED_TYPES
+from .skops_files import skops_io
 
 ESTIMATOR_FILE = "model.skops"
 
@@ -49,15 +50,15 @@ class SklearnRuntime:
 def open_estimator(data: bytes, signature: Signature, *, threads: int = 1) -> SklearnSession:
     """A session on the skops file in ``data``; raises PackageRefused as ``load`` does."""
     try:
-        import skops.io
+        skops = skops_io()
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[train]'` where it serves"
         raise PackageRefused(f"scikit-learn itself runs this model and is not installed; {remedy}") from None
     try:
-        unknown = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED_TYPES))
+        unknown = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED_TYPES))
         if unknown:
             raise PackageRefused(f"{ESTIMATOR_FILE} holds types that are not trusted: {', '.join(unknown[:5])}")
-        estimator = skops.io.loads(data, trusted=list(TRUSTED_TYPES))
+        estimator = skops.loads(data, trusted=list(TRUSTED_TYPES))
     except PackageRefused:
         raise
     except Exception as error:  # noqa: BLE001 - a file that is spoiled fails in any way that a reader can

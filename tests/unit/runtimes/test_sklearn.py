@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import Any
 
@@ -119,3 +120,16 @@ def test_a_target_that_was_transformed_is_answered_in_its_own_measure() -> None:
     model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(ROWS, np.exp(ROWS[:, 0]))
     answers = open_estimator(skops.io.dumps(model), REGRESSION).run({"input": ROWS}, ["value"])
     assert answers["value"].tolist() == model.predict(ROWS).tolist()
+
+
+def test_skops_comes_without_pytorch_which_can_be_had_afterwards() -> None:
+    code = """
+import importlib.util, sys
+from secure_ml_api.runtimes.skops_files import skops_io
+io = skops_io()
+assert io.loads(io.dumps([1.5])) == [1.5]
+assert "torch" not in sys.modules
+name = "sklearn.externals.array_api_compat.torch"
+assert name not in sys.modules and importlib.util.find_spec(name) is not None
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

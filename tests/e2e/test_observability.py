@@ -166,13 +166,18 @@ def test_no_panel_of_a_dashboard_is_empty(prometheus: Prometheus, query: str) ->
 
 def test_each_of_two_workers_is_seen_by_itself_and_a_dead_one_is_counted(prometheus: Prometheus) -> None:
     wait_until(lambda: prometheus.ask('secure_ml_api_workers_ended_total{reason="died"} == 1'), 30, "the dead worker")
-    told = prometheus.ask("secure_ml_api_worker_cpu_seconds_total > 0")
-    assert {series["metric"]["worker"] for series in told} == {"0", "1"}
-    memory = [float(series["value"][1]) for series in prometheus.ask("secure_ml_api_worker_resident_memory_bytes")]
-    assert len(memory) == 2
-    assert all(20e6 < size < 2e9 for size in memory)
-    wait_until(lambda: len(prometheus.ask("secure_ml_api_worker_connections >= 0")) == 2, 30, "connections of both")
-    assert len(prometheus.ask("time() - secure_ml_api_worker_heartbeat_timestamp_seconds < 30")) == 2
+    for told in (
+        "secure_ml_api_worker_cpu_seconds_total > 0",
+        "20e6 < secure_ml_api_worker_resident_memory_bytes < 2e9",
+        "secure_ml_api_worker_connections >= 0",
+        "time() - secure_ml_api_worker_heartbeat_timestamp_seconds < 30",
+    ):
+        # The one that follows the dead one may not have told of itself yet.
+        wait_until(lambda told=told: workers_in(prometheus.ask(told)) == ["0", "1"], 30, told)  # type: ignore[misc]
+
+
+def workers_in(answer: list[Any]) -> list[str]:
+    return sorted(series["metric"]["worker"] for series in answer)
 
 
 def test_prometheus_has_loaded_the_rules_and_computes_them(prometheus: Prometheus) -> None:

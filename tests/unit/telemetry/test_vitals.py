@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import psutil
+import pytest
 
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.telemetry.vitals import Vitals, resident_bytes
@@ -20,8 +21,5 @@ def test_what_a_worker_tells_of_its_cpu_adds_up_to_what_its_process_took() -> No
     assert sample(metrics, "secure_ml_api_worker_waiting", worker="3") == 5
 
 
-def test_resident_memory_is_in_bytes_and_grows_with_what_is_written_to() -> None:
-    before = resident_bytes()
-    held = np.ones(8_000_000)  # 64 MB
-    assert resident_bytes() - before > 48_000_000
-    assert held.nbytes == 64_000_000
+def test_resident_memory_is_what_the_system_says_in_bytes() -> None:
+    assert resident_bytes() == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)

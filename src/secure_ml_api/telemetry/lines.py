@@ -86,7 +86,9 @@ def _encode(fields: Mapping[str, Any]) -> bytes:
 
 
 def _redacted(found: re.Match[bytes]) -> bytes:
-    return b"".join(group for group in found.groups() if group) + b"[redacted]"
+    kept = b"".join(group for group in found.groups() if group)
+    is_member = kept.endswith(b'":') and not kept.endswith(b'\\":')  # of a JSON object, and no text: a number
+    return kept + (b'"[redacted]"' if is_member else b"[redacted]")
 
 
 def _shortened(value: object, longest: int) -> object:

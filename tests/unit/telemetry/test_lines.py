@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from secure_ml_api.telemetry.lines import MAX_LINE_BYTES, encode
@@ -18,6 +18,8 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(st.text(), anything))
+@example({"": {"TOKEN": -1234567.5}})
+@example({"message": '{"token":1234567}'})
 def test_whatever_is_logged_is_one_json_object_on_one_line(fields: dict[str, object]) -> None:
     line = encode(fields)
     assert isinstance(json.loads(line), dict)

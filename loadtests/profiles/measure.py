@@ -6,7 +6,7 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from ..compare.exchange import Request, post
 from ..compare.generator import send
 from ..compare.processes import Running, Start, free_ports, running
 from ..compare.trouble import CompareError
+from ..figures_page import Bench
 from ..server import LIMITS, UNLIMITED
 from .works import Work
 
@@ -32,18 +33,6 @@ class Sample:
     p99_ms: float
     cpu_us: float
     pss_mib: float
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """Cores and lengths of the runs, and where servers may write."""
-
-    server_cores: frozenset[int]
-    generator_core: int
-    seconds: int
-    repeats: int
-    directory: Path
-    say: Callable[[str], None]
 
 
 @contextmanager

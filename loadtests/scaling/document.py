@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from .measure import ALONE, PARTS, Sample
 
-BEGIN = "<!-- figures: python -m loadtests.scaling -->"
 _HEADER = ("servers", "requests/s", "p50 ms", "p99 ms", "servers", "Redis", "nginx with TLS", "PostgreSQL")
 
 

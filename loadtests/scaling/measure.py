@@ -13,7 +13,8 @@ from pathlib import Path
 from ..compare.exchange import Request
 from ..compare.generator import send
 from ..compare.processes import Running, Start, free_ports, running
-from ..profiles.measure import Bench, fetch_token
+from ..figures_page import Bench
+from ..profiles.measure import fetch_token
 from ..profiles.works import WORKS
 from ..server import LIMITS, UNLIMITED, prepare, registered_client
 from . import stores

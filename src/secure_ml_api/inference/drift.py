@@ -99,10 +99,11 @@ class Drift:
         """What all workers of the machine have counted, of the models that are watched and were asked often enough."""
         if self._files is None:
             return
-        sums = self._files.read(time.monotonic())
-        for watched in self._watched.values():
-            counted = sums.get(watched.version)
-            if counted is not None and counted.rows >= self._settings.min_rows:
+        all_watched = self._watched.values()
+        sums = self._files.read(time.monotonic(), {watched.version: len(watched.bins) for watched in all_watched})
+        for watched in all_watched:
+            counted = sums[watched.version]
+            if counted.rows >= self._settings.min_rows:
                 name, version, _ = watched.version
                 yield FeatureDrift(name, version, counted.rows, watched.bins.drift(counted.counts))
 

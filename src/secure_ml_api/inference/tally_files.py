@@ -6,11 +6,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# Until when it is good; and of each package name, version, digest, rows, and counts.
+_Count = Annotated[int, Field(ge=0, lt=2**48)]
+_TOLD = TypeAdapter(tuple[float, list[tuple[str, str, str, _Count, list[_Count]]]])
 
 
 class Version(NamedTuple):
@@ -45,18 +49,19 @@ class TallyFiles:
             self._put(staged, json.dumps([until, told]))
         staged.replace(self._directory / str(slot))
 
-    def read(self, now: float) -> dict[Version, Counted]:
-        """The sums over all workers, of what is still good; what cannot be read says nothing."""
-        sums: dict[Version, Counted] = {}
+    def read(self, now: float, bins: Mapping[Version, int]) -> dict[Version, Counted]:
+        """The sums over all workers, of packages with so many ``bins`` each; what is not such a tally says nothing."""
+        sums = {package: Counted(0, np.zeros(count, np.int64)) for package, count in bins.items()}
         for path in sorted(self._directory.glob("[0-9]*")):
             try:
-                until, told = json.loads(path.read_bytes())
-                found = [(Version(*each[:3]), Counted(each[3], np.array(each[4], np.int64))) for each in told]
-            except (OSError, ValueError, TypeError, IndexError):
+                until, told = _TOLD.validate_json(path.read_bytes())
+            except (OSError, ValueError):
                 continue
-            for version, counted in found if until >= now else []:
-                rows, counts = sums.get(version, (0, 0))
-                sums[version] = Counted(rows + counted.rows, counts + counted.counts)
+            for *version, rows, counts in told if until >= now else []:
+                package = Version(*version)
+                if bins.get(package) == len(counts):
+                    so_far = sums[package]
+                    sums[package] = Counted(so_far.rows + rows, so_far.counts + np.array(counts, np.int64))
         return sums
 
     @staticmethod

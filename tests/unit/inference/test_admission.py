@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from secure_ml_api.errors import DeadlineExceeded, Overloaded
 from secure_ml_api.inference.admission import Admission, Standing, Ticket
 from secure_ml_api.inference.deadline import Deadline
+from secure_ml_api.settings import InferenceSettings, ServerSettings
 
 LONG = 60.0
 
@@ -32,6 +33,13 @@ def until(condition: Callable[[], bool]) -> None:
             return
         pause.wait(0.005)
     pytest.fail("it never came to that")
+
+
+def test_a_crowd_that_comes_again_before_its_last_requests_are_over_is_taken_by_default() -> None:
+    admission, crowd = Admission(1, InferenceSettings().max_waiting), ServerSettings().threads
+    for _ in range(2 * crowd):  # those that hung up are still in the line
+        admission.line_up(Ticket(Deadline.after(LONG), kind=admission))
+    assert admission.waiting == 2 * crowd - 1
 
 
 def test_as_many_run_at_once_as_there_are_places() -> None:

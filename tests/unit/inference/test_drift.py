@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import multiprocessing
 import os
@@ -155,6 +156,18 @@ def test_files_that_are_lost_are_made_anew_and_one_that_is_damaged_says_nothing(
     assert [found.rows for found in drift.found()] == [601]
 
 
+@pytest.mark.parametrize("counts", [[1, 2], [-1], ["many"], None, 7])
+def test_a_tally_of_other_bins_than_the_package_has_is_no_tally(tmp_path: Path, counts: object) -> None:
+    drift = watching(tmp_path, asked := model())
+    drift.offer(asked, rows_like_the_sample(300), 300)
+    drift.tally()
+    told = tmp_path / "run" / "drift"
+    until, [[*version, rows, _]] = json.loads((told / "0").read_bytes())
+    for slot in ("00", "1"):  # read before what is right, and after
+        (told / slot).write_text(json.dumps([until, [[*version, rows, counts]]]))
+    assert [found.rows for found in drift.found()] == [300]
+
+
 def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "run").write_bytes(b"in the way")
     drift = watching(tmp_path, asked := model())
@@ -190,8 +203,7 @@ def test_what_a_worker_wrote_that_is_long_dead_is_not_counted(tmp_path: Path) ->
     files = TallyFiles(tmp_path)
     for slot, until in enumerate((10.0, 20.0)):
         files.write(slot, {IRIS_1: Counted(3, np.array([1, 2]))}, until)
-    assert [files.read(now)[IRIS_1].rows for now in (5.0, 15.0)] == [6, 3]
-    assert files.read(25.0) == {}
+    assert [files.read(now, {IRIS_1: 2})[IRIS_1].rows for now in (5.0, 15.0, 25.0)] == [6, 3, 0]
 
 
 @pytest.mark.parametrize("way", ["alone", "one run for all", "each by itself", "parked"])

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.profiles.document import BEGIN, END, table, with_figures
+from loadtests.figures_page import END
+from loadtests.profiles.document import table
 from loadtests.profiles.measure import Sample, middle
-from loadtests.profiles.run import DOCUMENT, PROFILES
+from loadtests.profiles.run import PAGE, PROFILES
 from loadtests.profiles.works import WORKS
 from secure_ml_api.errors import SettingsError
 from secure_ml_api.settings import Settings, read_settings
@@ -26,7 +27,7 @@ def settings_with(profile: Path, home: Path, *, more: str = "") -> Settings:
 
 def test_there_are_the_four_profiles_and_the_document_names_each() -> None:
     assert set(PROFILES) == {"small", "latency", "throughput", "memory"}
-    assert all(f"deploy/gunicorn/{name}.toml" in DOCUMENT.read_text("utf-8") for name in PROFILES)
+    assert all(f"deploy/gunicorn/{name}.toml" in PAGE.path.read_text("utf-8") for name in PROFILES)
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -58,11 +59,11 @@ def test_no_work_has_more_connections_than_a_profile_takes_in(name: str, tmp_pat
 
 
 def test_figures_take_the_place_of_earlier_ones_and_of_nothing_else() -> None:
-    first = with_figures(f"# Tuning\n{BEGIN}{END}\nmore\n", "| one |")
-    assert first == f"# Tuning\n{BEGIN}\n\n| one |\n\n{END}\nmore\n"
-    assert with_figures(first, "| two |") == first.replace("one", "two")
+    first = PAGE.with_figures(f"# Tuning\n{PAGE.mark}{END}\nmore\n", "| one |")
+    assert first == f"# Tuning\n{PAGE.mark}\n\n| one |\n\n{END}\nmore\n"
+    assert PAGE.with_figures(first, "| two |") == first.replace("one", "two")
     with pytest.raises(ValueError, match="lacks its marks"):
-        with_figures("# Tuning", "| one |")
+        PAGE.with_figures("# Tuning", "| one |")
 
 
 def test_the_table_has_the_medians_of_each_profile() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.profiles.document import END, with_figures
+from loadtests.figures_page import END
 from loadtests.scaling import stores
-from loadtests.scaling.document import BEGIN, carried, table
+from loadtests.scaling.document import carried, table
 from loadtests.scaling.measure import ALONE, PARTS, Sample, middle
-from loadtests.scaling.run import DOCUMENT
+from loadtests.scaling.run import PAGE
 from support.needs import program
 
 NGINX = Path(__file__).parents[3] / "deploy" / "nginx" / "nginx.conf"
@@ -22,10 +22,10 @@ def seen(per_second: float, *cpu_us: float) -> Sample:
 
 
 def test_the_document_has_a_table_of_one_server_by_itself_and_of_one_two_and_three() -> None:
-    figures = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    figures = PAGE.path.read_text("utf-8").partition(PAGE.mark)[2].partition(END)[0]
     rows = [line.split("|")[1].strip() for line in figures.splitlines() if line.startswith("| ")]
     assert rows == ["servers", "---", ALONE, "1", "2", "3"]
-    assert "| one |" in with_figures(DOCUMENT.read_text("utf-8"), "| one |", BEGIN)
+    assert "| one |" in PAGE.with_figures(PAGE.path.read_text("utf-8"), "| one |")
 
 
 def test_the_table_has_the_medians_and_the_rest_follows_from_the_most_servers() -> None:

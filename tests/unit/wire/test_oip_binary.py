@@ -130,6 +130,17 @@ def test_memory_is_shared_with_the_body_where_it_is_aligned_and_runtimes_get_ali
     assert shares is (address % 4 == 0)
 
 
+def test_a_head_that_comes_again_is_read_with_the_bytes_that_follow_it_now() -> None:
+    other = struct.pack("<4f", 5, 6, 7, 8)
+    assert [iris(tail).inputs["input"].tolist() for tail in (ROW, other, ROW)] == [
+        [[1, 2, 3, 4]],
+        [[5, 6, 7, 8]],
+        [[1, 2, 3, 4]],
+    ]
+    for _ in range(2):  # a refusal is not kept, and not forgotten either
+        assert isinstance(read_or_refused(lambda: iris(ROW[:8], size=16)), Refusal)
+
+
 @pytest.mark.parametrize("length", ["x", "-1", "1.0", " 5", "", "9" * 40, "0x5"])
 def test_a_header_that_is_no_number_is_malformed(length: str) -> None:
     if length:

@@ -20,7 +20,7 @@ from secure_ml_api.inference.runner import Runner
 from secure_ml_api.models.model import Model, load_model
 from secure_ml_api.runtimes.onnx import MODEL_FILE, OnnxRuntime
 from secure_ml_api.runtimes.protocol import Runtime, Session, VerifiedArtifact
-from secure_ml_api.settings import BatchingSettings
+from secure_ml_api.setting_sections import BatchingSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Tensors
 from support.packages import WEIGHTS, publish, store_in

@@ -12,7 +12,7 @@ from secure_ml_api.auth.secrets import SecretHasher
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import clients as table
 from secure_ml_api.errors import OperatorError, SubjectNotFound
-from secure_ml_api.settings import QuotasSettings
+from secure_ml_api.setting_sections import QuotasSettings
 
 
 @pytest.fixture

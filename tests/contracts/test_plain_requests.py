@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from secure_ml_api.server.gathering import Room
 from secure_ml_api.server.plain_connection import PlainConnection, worker_constants
 from secure_ml_api.server.plain_request import is_dense
-from secure_ml_api.settings import ServerSettings
+from secure_ml_api.setting_sections import ServerSettings
 from support.plain_requests import CFG, CLIENT, SERVER, assert_read_alike, taken
 
 PLAIN = (

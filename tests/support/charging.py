@@ -15,7 +15,7 @@ from pathlib import Path
 from secure_ml_api.errors import QuotaExceeded
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge
-from secure_ml_api.settings import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import QuotasSettings, StateSettings
 
 TESTS = Path(__file__).parent.parent
 

@@ -13,7 +13,7 @@ from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.job import Job
 from secure_ml_api.inference.runner import Runner
-from secure_ml_api.settings import BatchingSettings, InferenceSettings
+from secure_ml_api.setting_sections import BatchingSettings, InferenceSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Tensors
 from support.spine import FakeModel

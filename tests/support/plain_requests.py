@@ -11,7 +11,7 @@ from gunicorn.http.parser import RequestParser
 
 from secure_ml_api.server.gathering import Room
 from secure_ml_api.server.plain_connection import PlainConnection, worker_constants
-from secure_ml_api.settings import ServerSettings
+from secure_ml_api.setting_sections import ServerSettings
 
 CLIENT, SERVER = ("192.0.2.7", 4711), ("127.0.0.1", 8000)
 # What only one of the two readers puts in, and what they put in as objects of their own.

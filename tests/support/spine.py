@@ -21,7 +21,7 @@ from secure_ml_api.models.pace import Pace
 from secure_ml_api.models.reference import Reference
 from secure_ml_api.quota.limiter import Asked
 from secure_ml_api.quota.standings import Charge, Standing
-from secure_ml_api.settings import BatchingSettings, QuotasSettings
+from secure_ml_api.setting_sections import BatchingSettings, QuotasSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Signature, Tensors
 from secure_ml_api.wire.rows import ROWS

@@ -13,7 +13,7 @@ from ..errors import QuotaExceeded
 from ..quota.addresses import address_subject
 from ..quota.limiter import Limiter
 from ..quota.standings import Standing
-from ..settings import QuotasSettings
+from ..setting_sections import QuotasSettings
 from .door import response_of
 from .guard import PUBLIC
 from .problems import refusal_answer

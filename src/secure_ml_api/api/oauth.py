@@ -13,7 +13,7 @@ from ..auth.client_authentication import claimed_client
 from ..auth.oauth import OAuth
 from ..auth.oauth_error import OAuthError
 from ..errors import Refusal
-from ..settings import QuotasSettings
+from ..setting_sections import QuotasSettings
 from ..wire.json_answer import json_answer
 from .door import read_body, response_of
 from .limits import address_key

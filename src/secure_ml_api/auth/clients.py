@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from ..database.engine import Database
 from ..database.tables import clients, record_change
 from ..errors import OperatorError, StorageUnavailable, SubjectNotFound
-from ..settings import QuotasSettings, Rate
+from ..setting_sections import QuotasSettings, Rate
 from . import records
 from .policy import parse_scopes
 from .records import CLIENT, ClientRecord

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..audit.trail import AuditTrail
 from ..errors import TokenRefused
-from ..settings import TokensSettings
+from ..setting_sections import TokensSettings
 from ..telemetry.client_certificates import current_client_certificate
 from .audited_call import AuditedCall
 from .authenticator import Authenticator

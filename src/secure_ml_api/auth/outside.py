@@ -16,7 +16,7 @@ from urllib.request import HTTPSHandler, OpenerDirector, Request
 from jwt import PyJWK, PyJWTError
 
 from ..errors import SettingsError
-from ..settings import OutsideIssuer
+from ..setting_sections import OutsideIssuer
 from ..telemetry.trace_context import Outgoing, untraced
 from .key_material import verifying_jwk
 

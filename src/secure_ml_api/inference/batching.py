@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models.model import Model
-from ..settings import BatchingSettings
+from ..setting_sections import BatchingSettings
 from .hand_over import hand_over_seconds
 
 # Merging must save this part of what the rows cost alone: less is within the error of the measurement.

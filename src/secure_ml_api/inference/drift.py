@@ -15,7 +15,7 @@ from threading import Lock
 
 from ..models.model import Model
 from ..models.reference import Reference
-from ..settings import DriftSettings
+from ..setting_sections import DriftSettings
 from ..telemetry.feature_drift import FeatureDrift
 from ..tensors import Tensors
 from .row_sample import RowSample

@@ -16,7 +16,7 @@ from typing import cast
 
 from ..errors import DeadlineExceeded, InferenceFailed
 from ..models.model import Model
-from ..settings import BatchingSettings, InferenceSettings
+from ..setting_sections import BatchingSettings, InferenceSettings
 from ..telemetry.metrics import ModelMetrics
 from ..tensors import Tensors
 from .admission import Admission, Standing

@@ -10,7 +10,7 @@ from ..audit.trail import AuditTrail
 from ..auth.authenticator import Authenticator
 from ..models.registry import Registry
 from ..quota.limiter import Limiter
-from ..settings import QuotasSettings
+from ..setting_sections import QuotasSettings
 from ..telemetry.metrics import Metrics
 from .call import Call, Visit
 from .canary_watch import CanaryWatch

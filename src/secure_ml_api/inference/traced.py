@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..settings import BatchingSettings, InferenceSettings
+from ..setting_sections import BatchingSettings, InferenceSettings
 from ..telemetry.metrics import ModelMetrics
 from ..tensors import Tensors
 from .admission import Admission

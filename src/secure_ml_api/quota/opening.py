@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..settings import QuotasSettings, StateSettings
+from ..setting_sections import QuotasSettings, StateSettings
 from ..state.shared import COUNTERS_FILE, shared_state
 from .counters import Counters
 from .failover import Failover

@@ -21,7 +21,7 @@ from typing import Any
 
 from gunicorn.http.parser import RequestParser
 
-from ..settings import ServerSettings
+from ..setting_sections import ServerSettings
 from ..telemetry.client_certificates import ClientCertificate
 from .gathering import Chunks, Room
 from .outgoing import Outgoing

@@ -9,7 +9,7 @@ from socket import socket
 from typing import Any
 
 from ..quota.addresses import address_subject
-from ..settings import ServerSettings
+from ..setting_sections import ServerSettings
 from ..telemetry.metrics import Metrics
 from .certificates import Certificates
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gunicorn.http.wsgi import base_environ
 
-from ..settings import ServerSettings
+from ..setting_sections import ServerSettings
 from ..telemetry.client_certificates import CLIENT_CERTIFICATE, ClientCertificate
 from .connection import Connection
 from .gathering import Room

@@ -6,7 +6,7 @@ import errno
 import socket
 
 from ..errors import OperatorError
-from ..settings import ServerSettings
+from ..setting_sections import ServerSettings
 
 
 def check_ports(server: ServerSettings) -> None:

@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from ..settings import TelemetrySettings
+from ..setting_sections import TelemetrySettings
 from .client_certificates import ClientCertificate
 from .lines import encode, write_line, write_together
 from .request_ids import current_request_id

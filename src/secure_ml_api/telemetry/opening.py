@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
-from ..settings import TelemetrySettings
+from ..setting_sections import TelemetrySettings
 
 if TYPE_CHECKING:
     from .tracing import Tracing

@@ -36,7 +36,7 @@ from opentelemetry.trace import (
 
 from .. import __version__
 from ..errors import Refusal
-from ..settings import TelemetrySettings
+from ..setting_sections import TelemetrySettings
 from .trace_context import KNOWN_FLAGS, traceparent_of, tracestate_of
 from .tracing_export import to_collector
 

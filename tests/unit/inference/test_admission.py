@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from secure_ml_api.errors import DeadlineExceeded, Overloaded
 from secure_ml_api.inference.admission import Admission, Standing, Ticket
 from secure_ml_api.inference.deadline import Deadline
-from secure_ml_api.settings import InferenceSettings, ServerSettings
+from secure_ml_api.setting_sections import InferenceSettings, ServerSettings
 
 LONG = 60.0
 

@@ -9,7 +9,7 @@ import pytest
 from secure_ml_api.inference.batching import Batching
 from secure_ml_api.inference.hand_over import hand_over_seconds
 from secure_ml_api.models.pace import Pace
-from secure_ml_api.settings import BatchingSettings
+from secure_ml_api.setting_sections import BatchingSettings
 from support.spine import FakeManifest, FakeModel
 
 US, MS = 1e-6, 1e-3

@@ -24,7 +24,7 @@ from secure_ml_api.inference.together import arrive, walk
 from secure_ml_api.models.model import Model
 from secure_ml_api.models.pace import Pace
 from secure_ml_api.models.reference import Reference
-from secure_ml_api.settings import DriftSettings
+from secure_ml_api.setting_sections import DriftSettings
 from secure_ml_api.tensors import Tensors
 from support.signatures import IRIS
 from support.spine import FakeManifest, FakeModel, Rooms

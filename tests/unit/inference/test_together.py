@@ -22,7 +22,7 @@ from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.together import arrive, walk
 from secure_ml_api.models.pace import Pace
-from secure_ml_api.settings import BatchingSettings
+from secure_ml_api.setting_sections import BatchingSettings
 from secure_ml_api.telemetry.request_ids import current_request_id
 from secure_ml_api.tensors import Tensors
 from support.spine import FakeManifest, Rooms

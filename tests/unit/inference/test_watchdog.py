@@ -13,7 +13,7 @@ import pytest
 from secure_ml_api.errors import DeadlineExceeded, Overloaded
 from secure_ml_api.inference.watchdog import ROUND_SECONDS
 from secure_ml_api.models.pace import Pace
-from secure_ml_api.settings import InferenceSettings
+from secure_ml_api.setting_sections import InferenceSettings
 from secure_ml_api.telemetry.request_ids import current_request_id
 from secure_ml_api.tensors import Tensors
 from support.gated import GatedSession, Stage, until

@@ -14,7 +14,7 @@ from secure_ml_api.quota.limiter import Asked, Limiter
 from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge, Standing
-from secure_ml_api.settings import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import QuotasSettings, StateSettings
 
 _numbers = count()
 

@@ -17,7 +17,7 @@ from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge
 from secure_ml_api.quota.windows import NANOSECONDS, Counter
-from secure_ml_api.settings import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import QuotasSettings, StateSettings
 from secure_ml_api.state.shared import shared_state
 
 SMALL = 1024 * 1024
@@ -158,7 +158,7 @@ from pathlib import Path
 from secure_ml_api.errors import QuotaExceeded
 from secure_ml_api.quota.standings import Charge
 from secure_ml_api.quota.opening import open_limiter
-from secure_ml_api.settings import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import QuotasSettings, StateSettings
 limiter = open_limiter(StateSettings(), QuotasSettings(), Path(sys.argv[1]))
 one = [Charge("requests", "100/day")]
 limiter.charge("client:a", one)   # opened in the parent too, which the fork has to survive

@@ -14,7 +14,7 @@ from secure_ml_api.errors import BodyTooSlow
 from secure_ml_api.server.connection import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES, Connection
 from secure_ml_api.server.gathering import Room
 from secure_ml_api.server.unreader import HeadTooSlow
-from secure_ml_api.settings import ServerSettings
+from secure_ml_api.setting_sections import ServerSettings
 
 ANSWER = b"0123456789" * 100_000
 POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"

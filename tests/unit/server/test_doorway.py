@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secure_ml_api.server.doorway import Doorway
-from secure_ml_api.settings import ServerSettings
+from secure_ml_api.setting_sections import ServerSettings
 
 SERVER = ("127.0.0.1", 8000)
 

@@ -14,7 +14,7 @@ from secure_ml_api.server import shedding
 from secure_ml_api.server.connection import Connection
 from secure_ml_api.server.error_pages import overloaded_answer
 from secure_ml_api.server.shedding import FEW_IN_A_TURN, LEAST_IN_HAND, STRICT_TURN_PART, STRICT_TURN_REQUESTS, Shedding
-from secure_ml_api.settings import ServerSettings
+from secure_ml_api.setting_sections import ServerSettings
 
 MOST = 100
 METRICS_PORT = 9464

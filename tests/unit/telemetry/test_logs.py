@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from secure_ml_api.settings import TelemetrySettings
+from secure_ml_api.setting_sections import TelemetrySettings
 from secure_ml_api.telemetry import logs
 from secure_ml_api.telemetry.lines import MAX_LINE_BYTES
 from secure_ml_api.telemetry.logs import Access, capture_stderr, configure_logging, log_access

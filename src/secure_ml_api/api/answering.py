@@ -95,12 +95,17 @@ class Seen(NamedTuple):
     certificate: ClientCertificate | None
 
 
-def observe(services: Services, *seen: Seen) -> None:
-    """Count and log requests; may be called some time after the answers."""
+def count(services: Services, *seen: Seen) -> None:
+    """Count requests; before their answers are sent, as a worker that is killed in between would lose them."""
     answered = services.metrics.request_answered
+    for one in seen:
+        answered(one.route, one.method, one.status, one.seconds)
+
+
+def log_seen(*seen: Seen) -> None:
+    """Write the access lines of requests; may be called some time after the answers."""
     accesses = []
     for visit, request_id, address, method, path, route, status, seconds, at, certificate in seen:
-        answered(route, method, status, seconds)
         client_id = visit.principal.client_id if visit is not None and visit.is_authenticated else None
         accesses.append(
             Access(request_id, method, path, route, status, seconds, at, address, client_id, certificate),

@@ -9,7 +9,7 @@ from functools import partial
 from ..inference.call import Call
 from ..inference.together import arrive, walk
 from ..telemetry.request_ids import current_request_id
-from .answering import Headers, answer_stopped, observe
+from .answering import Headers, answer_stopped, count, log_seen
 from .lane import AFTERWARDS, Environ, FastLane, Route, at_once, head_of, route_of, seen_of
 
 WsgiAnswer = tuple[str, Headers, bytes]
@@ -95,5 +95,6 @@ class Company:
             seen.append(seen_of(call, each.route, each.path, answer.status, each.started_at))
         current_request_id.set(None)
         services.metrics.in_flight_changed(-len(asked))
-        asked[0].afterwards(partial(observe, services, *seen))
+        count(services, *seen)
+        asked[0].afterwards(partial(log_seen, *seen))
         return answers

@@ -18,7 +18,7 @@ from ..telemetry.client_certificates import current_client_certificate
 from ..telemetry.request_ids import current_request_id, request_id_from
 from ..wire.question import Answer, Dialect
 from .addresses import Addresses
-from .answering import SECURITY_HEADERS, Seen, answer_call, answer_refusal, answer_unexpected, observe
+from .answering import SECURITY_HEADERS, Seen, answer_call, answer_refusal, answer_unexpected, count, log_seen
 from .lane import arrival_of
 from .problems import http_answer
 
@@ -94,7 +94,8 @@ class Door:
             at=time.time(),
             certificate=current_client_certificate.get(),
         )
-        observe(self.services, seen)
+        count(self.services, seen)
+        log_seen(seen)
         return response
 
     def _leave(self, _: BaseException | None) -> None:

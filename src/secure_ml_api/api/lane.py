@@ -26,7 +26,7 @@ from ..wire.question import Answer, Dialect
 from ..wire.rows import ROWS
 from ..wire.tfserving import TENSORFLOW
 from .addresses import Addresses
-from .answering import Headers, Seen, answer_call, headers_of, observe
+from .answering import Headers, Seen, answer_call, count, headers_of, log_seen
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -40,7 +40,7 @@ ARRIVED_AT = "secure_ml_api.arrived_at"
 AFTERWARDS = "secure_ml_api.afterwards"
 """In a WSGI environment: takes a function that the server calls once it has sent the answers that it is at.
 
-Counting and logging one request after another, in one go, costs a third of what it costs between two requests.
+Logging one request after another, in one go, costs a third of what it costs between two requests.
 """
 
 _ROUTES = tuple(
@@ -123,7 +123,8 @@ class FastLane:
             seen = seen_of(call, route, environ["PATH_INFO"], answer.status, started_at)
         finally:
             services.metrics.in_flight_changed(-1)
-        environ.get(AFTERWARDS, at_once)(partial(observe, services, seen))
+        count(services, seen)
+        environ.get(AFTERWARDS, at_once)(partial(log_seen, seen))
         start_response(*head_of(answer, call))
         return [answer.body]
 

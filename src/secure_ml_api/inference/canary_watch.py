@@ -50,7 +50,8 @@ class CanaryWatch:
     def saw(self, model: Model, seconds: float, *, failed: bool) -> None:
         """A request was answered by ``model`` in ``seconds``, or failed there."""
         canary = self._registry.canary(model.name)
-        if canary is None:
+        # Who asks for a third version by name says nothing of the two that are compared.
+        if canary is None or not (model is canary.model or model is canary.replaces):
             return
         trial = self._trials.get(model.name)
         if trial is None or trial.canary is not canary.model:
@@ -63,8 +64,14 @@ class CanaryWatch:
             side.seconds += seconds
 
     def verdicts(self) -> Iterator[Verdict]:
-        """The canaries that must be taken back, by what was seen so far."""
-        for name, canary in self._registry.canaries().items():
+        """The canaries that must be taken back, by what was seen so far.
+
+        Trials that have ended are forgotten: the same version may be tried again, and then begins anew.
+        """
+        canaries = self._registry.canaries()
+        for ended in [name for name in list(self._trials) if name not in canaries]:  # a copy: requests add to it
+            self._trials.pop(ended, None)
+        for name, canary in canaries.items():
             trial = self._trials.get(name)
             if trial is not None and trial.canary is canary.model:
                 reason = _broken(canary, trial)

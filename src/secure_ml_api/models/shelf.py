@@ -24,10 +24,11 @@ class ModelState:
 
 
 class CanaryModel(NamedTuple):
-    """A canary that is loaded."""
+    """A canary that is loaded, and what it is to replace, unless nothing serves."""
 
     model: Model
     rules: Canary
+    replaces: Model | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,12 @@ class Draft:
         """Those that are loaded and not what serves already."""
         found = {}
         for name, life in self.lives.items():
-            canary = life.canary
-            if canary is not None and canary.version != serving.get(name):
-                model = self.models.get(name, {}).get(canary.version)
+            canary, version = life.canary, serving.get(name)
+            if canary is not None and canary.version != version:
+                models = self.models.get(name, {})
+                model = models.get(canary.version)
                 if model is not None:
-                    found[name] = CanaryModel(model, canary)
+                    found[name] = CanaryModel(model, canary, None if version is None else models[version])
         return found
 
     def _shadows(self, serving: Mapping[str, str | None]) -> dict[str, Model]:

@@ -175,3 +175,25 @@ def test_counts_of_a_canary_that_was_replaced_are_not_held_against_the_next(stor
     registry.refresh(["tiny"])
     see(registry, seen, "3", 50)
     assert reasons(seen) == []
+
+
+def test_canary_that_was_taken_back_and_is_tried_again_begins_anew(store: Store, gate: Gate) -> None:
+    registry, seen = watch(store, gate, max_error_rate=0.1)
+    see(registry, seen, "2", 50, failed=True)
+    assert len(reasons(seen)) == 1
+    again = store.life("tiny").canary
+    store.set_canary("tiny", None)
+    registry.refresh(["tiny"])
+    assert reasons(seen) == []
+    store.set_canary("tiny", again)
+    registry.refresh(["tiny"])
+    see(registry, seen, "2", 50)
+    assert reasons(seen) == []
+
+
+def test_canary_is_compared_with_what_it_replaces_and_not_with_a_third_version(store: Store, gate: Gate) -> None:
+    registry, seen = watch(store, gate, max_latency_ratio=2)
+    see(registry, seen, "2", 100, 0.03)
+    see(registry, seen, "1", 20, 0.02)
+    see(registry, seen, "3", 100, 0.001)
+    assert reasons(seen) == []

@@ -41,7 +41,7 @@ lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
 types: $(VENV)/.ready-test            ## Mypy, strict
 	$(BIN)/mypy
 
-deploy-tools: $(DEPLOY_TOOLS)/.ready            ## What the tests read deploy/ with: checkov and hadolint
+deploy-tools: $(DEPLOY_TOOLS)/.ready            ## What the tests read deploy/ with: checkov, hadolint and kustomize
 
 docs: $(VENV)/.ready-docs            ## Build the documentation into reports/docs; a warning is an error
 	DOCS_SOURCE_URL='$(DOCS_SOURCE_URL)' $(BIN)/python -m sphinx -E -W --keep-going -q -d reports/doctrees docs reports/docs
@@ -97,9 +97,12 @@ $(VENV)/.ready-%: locks/%.txt pyproject.toml
 	@touch $@
 
 # By themselves, as they pin a hundred packages in versions of their own.
-$(DEPLOY_TOOLS)/.ready: locks/deploy.lock $(VENV)/.ready-test
+$(DEPLOY_TOOLS)/.ready: locks/deploy.lock locks/kustomize.lock $(VENV)/.ready-test
 	@rm -rf $(DEPLOY_TOOLS)
 	@$(BIN)/python -m venv --without-pip $(DEPLOY_TOOLS)
-	@echo "Installing checkov and hadolint into $(DEPLOY_TOOLS) …"
+	@echo "Installing checkov, hadolint and kustomize into $(DEPLOY_TOOLS) …"
 	@$(PIP) --python $(DEPLOY_TOOLS)/bin/python install --no-compile --require-hashes -r locks/deploy.lock
+	@# Of this one only the library is used, which asks for no Python.
+	@$(PIP) --python $(DEPLOY_TOOLS)/bin/python install --no-compile --no-deps --ignore-requires-python \
+	  --only-binary :all: --require-hashes -r locks/kustomize.lock
 	@touch $@

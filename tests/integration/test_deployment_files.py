@@ -144,6 +144,17 @@ def test_settings_in_the_files_are_settings_of_the_server() -> None:
     assert not read_settings(Path("/nowhere"), told).telemetry.tracing
 
 
+def test_every_build_of_the_composition_is_told_its_version() -> None:
+    builds = [service["build"] for service in COMPOSE["services"].values() if "build" in service]
+    assert builds
+    for build in builds:
+        dockerfile = (DEPLOY / build["context"] / build["dockerfile"]).read_text()
+        default = re.search(r"^ARG VERSION=(.+)$", dockerfile, re.MULTILINE)
+        assert default, "a version that nobody reads"
+        assert interpolated(build["args"])["VERSION"] == default[1]
+        assert interpolated(build["args"], VERSION="1.2.3")["VERSION"] == "1.2.3"
+
+
 def test_the_composition_traces_on_request_into_its_collector() -> None:
     from secure_ml_api.settings import read_settings
 

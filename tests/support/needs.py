@@ -14,6 +14,7 @@ import pytest
 
 # Where Debian puts servers that are not on every user's PATH.
 _SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin"])
+_DEPLOY_TOOLS = Path(__file__).parents[2] / ".deploy-tools"
 _PORTS = range(15_000, 32_768)
 
 
@@ -23,6 +24,17 @@ def program(name: str, debian_package: str) -> str:
     if found:
         return found
     remedy = f"{name} is missing: apt-get install {debian_package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(remedy)
+    pytest.skip(remedy)
+
+
+def deploy_tool(pattern: str) -> Path:
+    """A file of ``make deploy-tools``; without it the test is skipped with the remedy, or fails where CI=true."""
+    found = next(_DEPLOY_TOOLS.glob(pattern), None)
+    if found:
+        return found
+    remedy = f"{pattern.rpartition('/')[2]} is missing: make deploy-tools"
     if os.environ.get("CI") == "true":
         pytest.fail(remedy)
     pytest.skip(remedy)

@@ -9,6 +9,7 @@ import shutil
 import socket
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -20,21 +21,16 @@ _PORTS = range(15_000, 32_768)
 
 def program(name: str, debian_package: str) -> str:
     """The path of ``name``; without it the test is skipped with the remedy, or fails where CI=true."""
-    found = shutil.which(name, path=_SEARCH)
-    if found:
-        return found
-    remedy = f"{name} is missing: apt-get install {debian_package}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(remedy)
-    pytest.skip(remedy)
+    return shutil.which(name, path=_SEARCH) or _miss(f"{name} is missing: apt-get install {debian_package}")
 
 
 def deploy_tool(pattern: str) -> Path:
     """A file of ``make deploy-tools``; without it the test is skipped with the remedy, or fails where CI=true."""
-    found = next(_DEPLOY_TOOLS.glob(pattern), None)
-    if found:
-        return found
     remedy = f"{pattern.rpartition('/')[2]} is missing: make deploy-tools"
+    return next(_DEPLOY_TOOLS.glob(pattern), None) or _miss(remedy)
+
+
+def _miss(remedy: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(remedy)
     pytest.skip(remedy)

@@ -29,6 +29,7 @@ class _Side:
 @dataclass(slots=True)
 class _Trial:
     canary: Model
+    replaces: Model | None
     tried: _Side = field(default_factory=_Side)
     served: _Side = field(default_factory=_Side)
 
@@ -55,7 +56,9 @@ class CanaryWatch:
             return
         trial = self._trials.get(model.name)
         if trial is None or trial.canary is not canary.model:
-            trial = self._trials[model.name] = _Trial(canary.model)
+            trial = self._trials[model.name] = _Trial(canary.model, canary.replaces)
+        elif trial.replaces is not canary.replaces:
+            trial.replaces, trial.served = canary.replaces, _Side()
         side = trial.tried if model is canary.model else trial.served
         side.requests += 1
         if failed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -12,6 +10,7 @@ from threading import Event, Thread
 
 from ..errors import DeadlineExceeded, ModelNotFound, NotReady, OperatorError, PackageRefused, StorageUnavailable
 from .changes import Changes, Wanted
+from .memory import give_memory_back
 from .model import Model
 from .registry import Registry
 from .store import Store
@@ -128,17 +127,10 @@ class Caretaker:
         gone = len(set(map(id, before)) - set(map(id, after)))
         del before, after
         if gone:
-            _give_memory_back()
+            give_memory_back()
         self._report(wanted)
 
     def _report(self, wanted: Wanted) -> None:
         self._taken = wanted
         with suppress(OSError):  # told again with the next change
             self._changes.report(self._slot, wanted.number, self._registry.problems)
-
-
-def _give_memory_back() -> None:
-    """What a model held goes back to the system, where the C library would keep it for later."""
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -197,3 +197,13 @@ def test_canary_is_compared_with_what_it_replaces_and_not_with_a_third_version(s
     see(registry, seen, "1", 20, 0.02)
     see(registry, seen, "3", 100, 0.001)
     assert reasons(seen) == []
+
+
+def test_canary_is_compared_with_what_serves_now_and_not_with_what_served_before(store: Store, gate: Gate) -> None:
+    registry, seen = watch(store, gate, max_latency_ratio=2)
+    see(registry, seen, "1", 100, 0.001)
+    store.promote("tiny", "3")
+    registry.refresh(["tiny"])
+    see(registry, seen, "3", 20, 0.02)
+    see(registry, seen, "2", 100, 0.03)
+    assert reasons(seen) == []

@@ -49,10 +49,9 @@ class CanaryWatch:
         self._trials: dict[str, _Trial] = {}
 
     def saw(self, model: Model, seconds: float, *, failed: bool) -> None:
-        """A request was answered by ``model`` in ``seconds``, or failed there."""
+        """A request that named no version was answered by ``model`` in ``seconds``, or failed there."""
         canary = self._registry.canary(model.name)
-        # Who asks for a third version by name says nothing of the two that are compared.
-        if canary is None or not (model is canary.model or model is canary.replaces):
+        if canary is None:
             return
         trial = self._trials.get(model.name)
         if trial is None or trial.canary is not canary.model:

@@ -8,11 +8,12 @@ HOME_DIR ?= var
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 IN_PARALLEL := -n $(WORKERS) --dist loadscope -p no:benchmark
 FAULT_TESTS := tests/e2e/faults
+IMAGE_TESTS := tests/images
 DEPLOY_TOOLS := .deploy-tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types deploy-tools docs lock loadtest compare bench faults fuzz sbom clean
+.PHONY: help setup run test check lint types deploy-tools docs lock loadtest compare bench faults images fuzz sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,7 +26,7 @@ test: $(VENV)/.ready-test            ## Set up and run the whole test suite
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types deploy-tools
 	@# Python is started hundreds of times: compiling everything each time would take as long again as the tests.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS) --ignore $(IMAGE_TESTS)
 	@# By themselves: what a fault does to a server under load is not to be told from what other tests do to it.
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope -p no:benchmark $(FAULT_TESTS)
 
@@ -59,6 +60,10 @@ bench: $(VENV)/.ready-test            ## Time each step of a request, beside the
 
 faults: $(VENV)/.ready-test            ## Measure the server under each fault and write docs/reliability.md
 	$(BIN)/python -m pytest $(FAULT_TESTS)/$(FAULTS) --figures docs/reliability.md --timeout 900
+
+images: $(VENV)/.ready-test            ## Build the container images and run them (ENGINE=docker or podman, BASE=another base image)
+	ENGINE='$(ENGINE)' BASE='$(BASE)' BUILD_OPTIONS='$(BUILD_OPTIONS)' RUN_OPTIONS='$(RUN_OPTIONS)' \
+	  $(BIN)/python -m pytest $(IMAGE_TESTS) -p no:benchmark
 
 fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see tests/fuzz/README.md
 	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)

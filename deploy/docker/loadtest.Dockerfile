@@ -2,10 +2,10 @@
 #
 #   docker build -f deploy/docker/loadtest.Dockerfile -t secure-ml-api-loadtest .
 #
-# Pin the base by its digest where you build, as for the server's image.
+# The base is the server's.
 # checkov:skip=CKV_DOCKER_7:the tag, or the digest, is that of BASE, which checkov does not read
 # checkov:skip=CKV_DOCKER_2:it is a job, which ends by itself: there is nobody to be asked how it is
-ARG BASE=docker.io/library/python:3.12-slim-bookworm
+ARG BASE=docker.io/library/python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 FROM ${BASE} AS build
 WORKDIR /build

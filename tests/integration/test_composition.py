@@ -74,7 +74,7 @@ def test_services_of_the_composition_are_confined(name: str) -> None:
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
     assert ("healthcheck" in service) != (name in WITHOUT_HEALTH_CHECK)
     image = service["image"]
-    assert image == "secure-ml-api" or re.search(r":v?[0-9]+(\.[0-9]+)*(-alpine)?$", image)
+    assert image == "secure-ml-api" or re.search(r":v?[0-9]+(\.[0-9]+)*(-alpine)?@sha256:[0-9a-f]{64}$", image)
     assert set(service["networks"]) <= set(COMPOSE["networks"])
     assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"])
 

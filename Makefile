@@ -63,7 +63,7 @@ faults: $(VENV)/.ready-test            ## Measure the server under each fault an
 
 images: $(VENV)/.ready-test            ## Build the container images and run them (ENGINE=docker or podman, BASE=another base image)
 	ENGINE='$(ENGINE)' BASE='$(BASE)' BUILD_OPTIONS='$(BUILD_OPTIONS)' RUN_OPTIONS='$(RUN_OPTIONS)' \
-	  $(BIN)/python -m pytest $(IMAGE_TESTS) -p no:benchmark
+	  $(BIN)/python -m pytest $(IMAGE_TESTS) -p no:benchmark --timeout 1000
 
 fuzz: $(VENV)/.ready-fuzz            ## Fuzz what reads bytes, for a minute; see tests/fuzz/README.md
 	cd tests && $(abspath $(BIN))/python -m fuzz $(FUZZ)

@@ -9,35 +9,9 @@ from typing import Any
 
 import pytest
 
-from support.containers import CONFINED, Container, Engine
-from support.server import wait_until
+from support.containers import CONFINED, LOADTEST, SERVER, VERSION, Container, Engine
 
-VERSION = "1.2.3"
 REPORTS = ("--reports", "/tmp/reports")  # noqa: S108 - in the container, where nobody else is
-SERVER, LOADTEST = "secure-ml-api:checked", "secure-ml-api-loadtest:checked"
-READY = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=4)"
-PREDICT = """
-import json, os, urllib.request
-request = urllib.request.Request(
-    "http://127.0.0.1:8000/v1/models/iris/predict", json.dumps({"instances": [[5.1, 3.5, 1.4, 0.2]]}).encode(),
-    {"Authorization": "Bearer " + os.environ["TOKEN"], "Content-Type": "application/json"})
-print(urllib.request.urlopen(request, timeout=10).read().decode())
-"""
-
-
-@pytest.fixture(scope="session")
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture(scope="session")
-def server_image(engine: Engine) -> dict[str, Any]:
-    return engine.build("deploy/docker/Dockerfile", SERVER, VERSION=VERSION)
-
-
-@pytest.fixture(scope="session")
-def loadtest_image(engine: Engine) -> dict[str, Any]:
-    return engine.build("deploy/docker/loadtest.Dockerfile", LOADTEST)
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +28,10 @@ def home_volume(engine: Engine, server_image: object, home_of_module: Path) -> I
 def running(engine: Engine, home_volume: str) -> Iterator[Container]:
     options = (*CONFINED, f"--volume={home_volume}:/srv/models")
     with engine.container(SERVER, options=options) as container:
-        wait_until(lambda: container.run("python", "-c", READY).code == 0, 60, "readiness: " + container.logs())
+        container.wait_until_ready()
         yield container
 
 
-@pytest.mark.timeout(1000)
 def test_the_server_says_the_version_that_its_image_was_built_with(
     engine: Engine, server_image: dict[str, Any]
 ) -> None:
@@ -66,7 +39,6 @@ def test_the_server_says_the_version_that_its_image_was_built_with(
     assert server_image["Config"]["Labels"]["org.opencontainers.image.version"] == VERSION
 
 
-@pytest.mark.timeout(1000)
 def test_neither_image_runs_as_root(server_image: dict[str, Any], loadtest_image: dict[str, Any]) -> None:
     assert {image["Config"]["User"] for image in (server_image, loadtest_image)} == {"10001:10001"}
 
@@ -84,22 +56,14 @@ def test_a_new_volume_becomes_a_home_that_serves_until_the_container_is_stopped(
         engine.volume() as volume,
         engine.container(SERVER, options=(*CONFINED, f"--volume={volume}:/srv/models")) as container,
     ):
-        wait_until(lambda: container.run("python", "-c", READY).code == 0, 60, "readiness")
+        container.wait_until_ready()
         assert json.loads(container.output("secure-ml-api", "models", "list", "--json")) == []
         assert container.stop(40) == 0
         assert "Shutting down: Master" in container.logs()
 
 
 def test_a_client_is_registered_in_the_container_and_gets_a_prediction(running: Container) -> None:
-    command = ("clients", "create", "app", "--scope", "predict:iris", "--json")
-    client = json.loads(running.output("secure-ml-api", *command))
-    token = running.output(
-        "secure-ml-api",
-        "token",
-        SECURE_ML_API_CLIENT_ID=client["client_id"],
-        SECURE_ML_API_CLIENT_SECRET=client["client_secret"],
-    ).strip()
-    assert json.loads(running.output("python", "-c", PREDICT, TOKEN=token))["predictions"] == [0]
+    assert running.prediction("iris", [5.1, 3.5, 1.4, 0.2]) == 0
 
 
 def test_the_health_check_of_the_image_finds_the_server_well(server_image: dict[str, Any], running: Container) -> None:

@@ -70,7 +70,8 @@ def test_every_name_that_an_object_refers_to_is_there_or_a_secret_that_is_explai
     assert "ConfigMap secure-ml-api-settings" in OBJECTS
     assert "ServiceAccount secure-ml-api" in OBJECTS
     secrets = {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
-    secrets |= {entry["valueFrom"]["secretKeyRef"]["name"] for entry in pod["containers"][0]["env"]}
+    told = [entry["valueFrom"] for entry in pod["containers"][0]["env"] if "valueFrom" in entry]
+    secrets |= {entry["secretKeyRef"]["name"] for entry in told}
     assert secrets == {"secure-ml-api-keys", "secure-ml-api-stores"}
     assert all(f"create secret generic {secret} " in explained for secret in secrets)
     ports = {port["name"] for port in pod["containers"][0]["ports"]}

@@ -13,12 +13,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .needs import program
+from .server import wait_until
+
+VERSION = "1.2.3"
+SERVER, LOADTEST = "secure-ml-api:checked", "secure-ml-api-loadtest:checked"
 
 _ROOT = Path(__file__).parents[2]
 _BUILD_SECONDS = 900.0
 _COMMAND_SECONDS = 120.0
 # As docs/deployment.md has it; without a network, as what asks is run in the container.
 CONFINED = ("--network=none", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+
+_READY = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=4)"
+_PREDICT = """
+import os, urllib.request
+request = urllib.request.Request(
+    "http://127.0.0.1:8000/v1/models/" + os.environ["MODEL"] + "/predict", os.environ["BODY"].encode(),
+    {"Authorization": "Bearer " + os.environ["TOKEN"], "Content-Type": "application/json"})
+print(urllib.request.urlopen(request, timeout=10).read().decode())
+"""
 
 
 class Answer(NamedTuple):
@@ -45,6 +58,22 @@ class Container:
         answer = self.run(*command, **environ)
         assert answer.code == 0, (command, answer.out, answer.err)
         return answer.out
+
+    def wait_until_ready(self) -> None:
+        try:
+            wait_until(lambda: self.run("python", "-c", _READY).code == 0, 60, "readiness")
+        except AssertionError as missed:
+            raise AssertionError(f"{missed}: {self.logs()}") from None
+
+    def prediction(self, model: str, row: Sequence[float]) -> Any:
+        """What a new client, with a token of its own, is told of one row."""
+        command = ("clients", "create", uuid.uuid4().hex, "--scope", f"predict:{model}", "--json")
+        client = json.loads(self.output("secure-ml-api", *command))
+        names = {"SECURE_ML_API_CLIENT_ID": "client_id", "SECURE_ML_API_CLIENT_SECRET": "client_secret"}
+        token = self.output("secure-ml-api", "token", **{name: client[of] for name, of in names.items()}).strip()
+        body = json.dumps({"instances": [row]})
+        answer = self.output("python", "-c", _PREDICT, TOKEN=token, MODEL=model, BODY=body)
+        return json.loads(answer)["predictions"][0]
 
     def logs(self) -> str:
         answer = self.engine.ask("logs", self.name)

@@ -137,7 +137,8 @@ def change(home: Path, event: str, name: str, version: str | None, change: Calla
             return change(Store.of(settings))
         except OSError as error:
             outcome = type(error).__name__
-            raise HomeError(f"{error.filename or settings.models_directory}: {error.strerror}") from None
+            where = f"{settings.models_directory}: {error.strerror}"
+            raise HomeError(f"{where}; decide about models where their folder can be written") from None
         except Exception as error:
             outcome = type(error).__name__
             raise

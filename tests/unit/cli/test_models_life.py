@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -129,6 +130,17 @@ def test_version_or_off_has_to_be_said(console: Console, arguments: list[str]) -
     status, _, err = console.run(*arguments)
     assert status == 2
     assert "name a version, or give --off" in err
+
+
+def test_where_the_models_are_read_only_nothing_is_decided_and_the_words_say_where_to(
+    console: Console, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/srv/models/tiny/.life.json.2tz0y50i")
+
+    monkeypatch.setattr("secure_ml_api.models.store.write_life", refused)
+    words = f"{store.models_directory}: Read-only file system; decide about models where their folder can be written"
+    assert console.run("unload", "tiny") == (1, "", f"secure-ml-api: {words}")
 
 
 @pytest.mark.parametrize("arguments", [["load"], ["unload"], ["shadow", "--off"], ["canary", "--off"]])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.database.engine import Database
@@ -19,6 +20,10 @@ from support.postgres_server import PostgresServer
 from support.workers import one_at_a_time, scheduler, shared_directory, slow_folders_first
 
 _LONGEST_ID = 100
+
+# By default an example that takes longer than 200 ms fails: here no test depends on how fast the machine is.
+settings.register_profile("any speed", deadline=None)
+settings.load_profile("any speed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,7 +13,7 @@ class Drain:
     Counting is not synchronised: a count that two threads lose to each other changes no decision.
     """
 
-    __slots__ = ("_began_at", "_last_refused", "_last_served", "refused", "served")
+    __slots__ = ("_began_at", "_last_refused", "_last_served", "refused", "refused_share", "served")
 
     def __init__(self, now: float = 0.0) -> None:
         self._began_at = now
@@ -21,6 +21,8 @@ class Drain:
         self.served = 0
         self.refused = 0
         """In the second that runs."""
+        self.refused_share = 0.0
+        """The part of the callers of the last whole second that was turned away."""
 
     def roll(self, now: float) -> bool:
         """Begin another second if one is over; whether it was."""
@@ -31,13 +33,16 @@ class Drain:
         self._last_served, self.served = round(self.served / seconds), 0
         self._last_refused, self.refused = round(self.refused / seconds), 0
         self._began_at = now
+        asked = self._last_refused + self._last_served
+        self.refused_share = self._last_refused / asked if asked else 0.0
         return True
 
-    @property
-    def refused_share(self) -> float:
-        """The part of the callers of the last whole second that was turned away."""
-        asked = self._last_refused + self._last_served
-        return self._last_refused / asked if asked else 0.0
+    def restart(self, now: float) -> None:
+        """Begin another second, as what was counted so far says nothing of it: until it is over the worst is believed."""
+        self._last_served, self.served = max(self._last_served, self.served), 0
+        self._last_refused, self.refused = max(self._last_refused, self.refused), 0
+        self._began_at = now
+        self.refused_share = 1.0
 
     def retry_after_seconds(self, waiting: int = 0) -> int:
         """When to come back: once those who wait and all who are turned away in a second could have been served.

@@ -36,6 +36,7 @@ class Overload:
         """A generous bound was met: strict from now on."""
         if not self.is_strict:
             self._strict_since = self._clock()
+            self.drain.restart(self._strict_since)
             self.shares.forget()
             self.is_strict = True
 

@@ -66,6 +66,10 @@ class ServerSettings(Section):
     """PEM file of the authorities whose client certificates are believed."""
     tls_client_certificates: Literal["none", "optional", "required"] = "none"
     """Whether clients are asked for a certificate, and served without one."""
+    tls_client_revocations: str = ""
+    """PEM file of the revocation lists of those authorities, read again when it changes: from then on nobody connects
+    with a certificate that one of them names. Each authority that issues to clients needs one that has not ended;
+    empty: no certificate is revoked."""
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -78,6 +82,8 @@ class ServerSettings(Section):
             raise ValueError("tls_certificate is missing, and without it nothing is encrypted")
         if (self.tls_client_certificates == "none") != (not self.tls_client_ca):
             raise ValueError("tls_client_ca and tls_client_certificates (optional or required) go together")
+        if self.tls_client_revocations and not self.tls_client_ca:
+            raise ValueError("tls_client_revocations needs tls_client_ca, the authorities whose lists they are")
         return self
 
 

@@ -24,6 +24,7 @@ class Signed:
     key: Path
     subject: str
     ends_at: datetime
+    serial: int
 
     def settings(self) -> dict[str, str]:
         """What makes a server show this certificate, as environment variables."""
@@ -67,6 +68,20 @@ class Authority:
         """A certificate that names the client ``name``."""
         return self._sign(name, ExtendedKeyUsageOID.CLIENT_AUTH, days, None)
 
+    def revocations(self, *revoked: Signed, days: float = 7, begun_days_ago: float = 1) -> bytes:
+        """The list of what this authority has revoked, in PEM, good for ``days`` from now."""
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - begun_days_ago * _DAY)
+            .next_update(now + days * _DAY)
+        )
+        for each in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(each.serial).revocation_date(now - _DAY).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def trusting(self, client: Signed | None = None) -> ssl.SSLContext:
         """How a client connects that trusts this authority, and shows ``client``."""
         context = ssl.create_default_context(cafile=str(self.pem))
@@ -89,9 +104,8 @@ class Authority:
         if names is not None:
             builder = builder.add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
-        files = Signed(
-            self._folder / f"{name}.pem", self._folder / f"{name}.key", certificate.subject.rfc4514_string(), ends_at
-        )
+        pem, subject = self._folder / f"{name}.pem", certificate.subject.rfc4514_string()
+        files = Signed(pem, pem.with_suffix(".key"), subject, ends_at, certificate.serial_number)
         files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         files.key.touch(mode=0o600)
         files.key.write_bytes(

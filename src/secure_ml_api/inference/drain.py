@@ -38,7 +38,7 @@ class Drain:
         return True
 
     def restart(self, now: float) -> None:
-        """Begin another second, as what was counted so far says nothing of it: until it is over the worst is believed."""
+        """Begin another second, of which what was counted so far says nothing: until its end the worst is believed."""
         self._last_served, self.served = max(self._last_served, self.served), 0
         self._last_refused, self.refused = max(self._last_refused, self.refused), 0
         self._began_at = now

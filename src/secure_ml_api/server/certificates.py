@@ -1,4 +1,4 @@
-"""The certificate that new connections get, and its successor when the files change.
+"""The certificate that new connections get and whose they believe, and what follows when the files change.
 
 Connections that are open keep what they began with, so nothing is dropped. A successor that does not serve changes
 nothing: one line of the log says why, and the certificate before it stays.
@@ -64,7 +64,7 @@ class Certificates:
         try:
             self._secured = secured(self._files)
         except SettingsError as error:
-            logger.error("the certificate has changed and does not serve, the one before stays: %s", error)  # noqa: TRY400
+            logger.error("a TLS file has changed and does not serve, the one before stays: %s", error)  # noqa: TRY400
             return False
         self._prepare()
         logger.info("the certificate was read again", extra={"ends_at": self.ends_at.isoformat()})
@@ -75,6 +75,8 @@ class Certificates:
         metrics = Metrics()
         while True:
             metrics.certificate_ends(port, self.ends_at.timestamp())
+            if (end_at := self._secured.revocations_end_at) is not None:
+                metrics.client_revocations_end(port, end_at.timestamp())
             time.sleep(_HOUSEKEEPING_SECONDS)
             try:
                 self.refresh()

@@ -16,6 +16,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from ..errors import SettingsError
 from ..settings import Settings
+from .revocations import revoke
 
 # The names of RFC 7301 for what is spoken here. TLS 1.3 has only suites that pass; these are for TLS 1.2.
 _PROTOCOLS = ("http/1.1",)
@@ -27,12 +28,13 @@ _TOO_OPEN = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where certificate, key and, when clients are asked for certificates, their authorities are."""
+    """Where certificate, key and, when clients are asked for theirs, their authorities and what these revoked are."""
 
     certificate: Path
     key: Path
     client_ca: Path | None
     client_certificates: str
+    client_revocations: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> TlsFiles | None:
@@ -40,26 +42,30 @@ class TlsFiles:
         server = settings.server
         if not server.tls_certificate:
             return None
-        certificate = settings.home.absolute() / server.tls_certificate
+        home = settings.home.absolute()
+        certificate = home / server.tls_certificate
         return cls(
             certificate=certificate,
-            key=settings.home.absolute() / server.tls_key if server.tls_key else certificate,
-            client_ca=settings.home.absolute() / server.tls_client_ca if server.tls_client_ca else None,
+            key=home / server.tls_key if server.tls_key else certificate,
+            client_ca=home / server.tls_client_ca if server.tls_client_ca else None,
             client_certificates=server.tls_client_certificates,
+            client_revocations=home / server.tls_client_revocations if server.tls_client_revocations else None,
         )
 
     def stamp(self) -> tuple[tuple[int, int, int], ...]:
         """What changes when one of the files does, or what a link on the way to it leads to; raises OSError."""
-        found = [path.stat() for path in (self.certificate, self.key, self.client_ca) if path is not None]
+        paths = (self.certificate, self.key, self.client_ca, self.client_revocations)
+        found = [path.stat() for path in paths if path is not None]
         return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
 
 
 @dataclass(frozen=True, slots=True)
 class Secured:
-    """What new connections get, and when its certificate ends."""
+    """What new connections get, when its certificate ends, and when the first list of revoked certificates does."""
 
     context: ssl.SSLContext
     ends_at: datetime
+    revocations_end_at: datetime | None = None
 
 
 def secured(files: TlsFiles) -> Secured:
@@ -81,13 +87,16 @@ def secured(files: TlsFiles) -> Secured:
         context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
     except (OSError, ValueError) as error:
         raise SettingsError(f"server.tls_key: {files.key}: {_complaint(error)}") from None
+    revocations_end_at = None
     if files.client_ca is not None:
         try:
             context.load_verify_locations(files.client_ca)
         except OSError as error:
             raise SettingsError(f"server.tls_client_ca: {files.client_ca}: {_complaint(error)}") from None
+        if files.client_revocations is not None:
+            revocations_end_at = revoke(context, files.client_ca, files.client_revocations)
     context.verify_mode = _VERIFY[files.client_certificates]
-    return Secured(context, ends_at)
+    return Secured(context, ends_at, revocations_end_at)
 
 
 def check_certificate(settings: Settings) -> None:

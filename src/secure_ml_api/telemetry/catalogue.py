@@ -60,6 +60,12 @@ class Catalogue:
         self.certificate_ends = gauge(
             "certificate_expiry_timestamp_seconds", "When the TLS certificate ends.", ("port",), "livemin"
         )
+        self.client_revocations_end = gauge(
+            "client_revocations_expiry_timestamp_seconds",
+            "When the first of the lists of revoked client certificates ends.",
+            ("port",),
+            "livemin",
+        )
 
         # What each worker says of itself, by the number of its slot.
         self.worker_started = gauge(

@@ -167,6 +167,10 @@ class Metrics:
         """The certificate that this worker shows on ``port`` ends at ``at``, in seconds since the epoch."""
         self._catalogue.certificate_ends.labels(str(port)).set(at)
 
+    def client_revocations_end(self, port: int, at: float) -> None:
+        """The first list of revoked client certificates that counts on ``port`` ends at ``at``, since the epoch."""
+        self._catalogue.client_revocations_end.labels(str(port)).set(at)
+
     def worker_started(self, slot: int) -> None:
         """The worker in ``slot`` serves from now on."""
         self._catalogue.worker_started.labels(str(slot)).set(time.time())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,65 @@ def test_worker_class_that_speaks_no_tls_is_refused_with_those_that_do(tmp_path:
     settings = read_settings(tmp_path, {}, server={"tls_certificate": "a.pem", "worker_class": "granian"})
     with pytest.raises(SettingsError, match=r"server\.tls_certificate: .*granian.*inplace or gthread"):
         gunicorn_settings(settings)
+
+
+def refused(files: TlsFiles) -> str:
+    with pytest.raises(SettingsError) as refusal:
+        secured(files)
+    return str(refusal.value)
+
+
+@pytest.fixture
+def revocations(tmp_path: Path) -> Path:
+    return tmp_path / "revoked.pem"
+
+
+def asking(signed: Signed, authority: Authority, revocations: Path) -> TlsFiles:
+    return files_of(signed, client_ca=authority.pem, client_certificates="required", client_revocations=revocations)
+
+
+def test_the_first_list_that_ends_is_known(signed: Signed, authority: Authority, revocations: Path) -> None:
+    revocations.write_bytes(authority.revocations(days=7) + authority.revocations(days=3))
+    end_at = secured(asking(signed, authority, revocations)).revocations_end_at
+    assert end_at is not None
+    assert (end_at - datetime.now(UTC)).days in (2, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b"-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n"])
+def test_a_file_without_a_list_is_refused_with_what_makes_one(
+    signed: Signed, authority: Authority, revocations: Path, content: bytes
+) -> None:
+    revocations.write_bytes(content)
+    words = f"server.tls_client_revocations: {revocations} holds no revocation list in PEM"
+    assert refused(asking(signed, authority, revocations)).startswith(words)
+
+
+def test_a_list_that_is_not_there_is_refused(signed: Signed, authority: Authority, revocations: Path) -> None:
+    words = f"server.tls_client_revocations: {revocations}: No such file or directory"
+    assert refused(asking(signed, authority, revocations)) == words
+
+
+def test_a_list_of_a_stranger_is_refused_also_under_the_authoritys_name(
+    signed: Signed, authority: Authority, revocations: Path, tmp_path: Path
+) -> None:
+    for stranger in (Authority(tmp_path / "else", "Another authority"), Authority(tmp_path / "thief")):
+        revocations.write_bytes(authority.revocations() + stranger.revocations())
+        assert "is not of an authority in server.tls_client_ca" in refused(asking(signed, authority, revocations))
+
+
+def test_a_list_that_has_ended_is_refused_with_what_to_do(
+    signed: Signed, authority: Authority, revocations: Path
+) -> None:
+    revocations.write_bytes(authority.revocations(days=-0.1))
+    assert refused(asking(signed, authority, revocations)).endswith("get the newest of this authority")
+
+
+def test_a_list_that_has_not_begun_is_refused(signed: Signed, authority: Authority, revocations: Path) -> None:
+    revocations.write_bytes(authority.revocations(begun_days_ago=-1))
+    assert "is valid from" in refused(asking(signed, authority, revocations))
+
+
+def test_lists_without_an_authority_are_a_mistake_in_the_settings(tmp_path: Path) -> None:
+    settings = {"tls_certificate": "server.pem", "tls_client_revocations": "revoked.pem"}
+    with pytest.raises(SettingsError, match="tls_client_revocations needs tls_client_ca"):
+        read_settings(tmp_path, {}, server=settings)

@@ -38,6 +38,7 @@ CONTRACT = {
     "secure_ml_api_canaries_rolled_back": ("counter", {"model", "version"}),
     "secure_ml_api_model_info": ("gauge", {"model", "version", "runtime", "digest"}),
     "secure_ml_api_certificate_expiry_timestamp_seconds": ("gauge", {"port"}),
+    "secure_ml_api_client_revocations_expiry_timestamp_seconds": ("gauge", {"port"}),
     "secure_ml_api_feature_drift_psi": ("gauge", {"model", "version", "feature"}),
     "secure_ml_api_feature_drift_rows": ("gauge", {"model", "version"}),
     "secure_ml_api_worker_start_timestamp_seconds": ("gauge", {"worker"}),
@@ -77,6 +78,7 @@ def use_everything(metrics: Metrics) -> None:
     model.batch_rows.observe(3)
     model.predicted("setosa", 3)
     metrics.certificate_ends(8443, 1_800_000_000.0)
+    metrics.client_revocations_end(8443, 1_800_000_000.0)
     metrics.worker_started(0)
     metrics.worker_is(0, waiting=2, resident_bytes=60_000_000, cpu_seconds=0.25)
     metrics.worker_connections(0, 7)

@@ -75,9 +75,15 @@ def unload_model(name: str, home: Path, as_json: bool) -> None:
 @click.option(
     "--max-latency-ratio",
     type=click.FloatRange(0, min_open=True),
-    help="Taken back when it takes so many times as long as what serves.",
+    help="Taken back when it takes so many times as long as what serves; needs a percentage below 100.",
 )
-@click.option("--minimum-requests", type=click.IntRange(1), default=100, show_default=True, help="Seen by one worker.")
+@click.option(
+    "--minimum-requests",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Of all workers of a machine together, before anything is judged.",
+)
 @click.option("--off", is_flag=True, help="End it: what serves answers everyone.")
 @home_option
 @json_option
@@ -95,12 +101,16 @@ def canary(
 ) -> None:
     """Let VERSION of NAME answer a part of the callers who ask for no version, always the same ones.
 
-    With a bound the server ends it by itself when the bound is passed.
+    With a bound the server ends it by itself when the bound is passed. Each time that this is said, a new trial begins.
     """
     from ..models.life import Canary
     from .models import change
 
     _one_of(version, off)
+    if max_latency_ratio is not None and percent == 100:
+        raise click.UsageError(
+            "a canary of all callers leaves nothing to compare its time with; give --percent below 100"
+        )
     rules = None
     if version is not None:
         rules = Canary(
@@ -113,7 +123,7 @@ def canary(
     change(home, "model.canary", name, version, lambda store: store.set_canary(name, rules))
     effect = take_effect(load(home), name)
     what = f"{name}/{version} answers {percent:g} % of the callers" if version else f"{name} has no canary"
-    canary_told = rules.model_dump() if rules else None
+    canary_told = rules.model_dump(exclude={"trial"}) if rules else None
     say({"name": name, "canary": canary_told, **effect.told}, as_json, [f"{what} {effect.words}"])
 
 

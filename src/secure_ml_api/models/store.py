@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from ..errors import HomeError, PackageRefused
 from ..settings import Settings
 from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
+from .alone import alone
 from .life import Canary, Life, read_life, write_life
 from .manifest import Manifest
 from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
@@ -85,10 +87,26 @@ class Store:
         self._live_on(name, unloaded=False)
 
     def set_canary(self, name: str, canary: Canary | None) -> None:
-        """Let a version that verifies answer a part of the callers; None ends that. Raises PackageRefused."""
+        """Let a version that verifies answer a part of the callers, on a new trial; None ends that.
+
+        Raises PackageRefused.
+        """
         if canary is not None:
             self.verify(name, canary.version)
+            canary = canary.model_copy(update={"trial": secrets.token_hex(8)})
         self._live_on(name, canary=canary)
+
+    def end_trial(self, name: str, trial: str) -> bool:
+        """Let ``name`` have no canary if it is still on this ``trial``; whether it was, which one caller is told.
+
+        Raises PackageRefused or OSError.
+        """
+        with alone(self.models_directory / name):
+            life = self.life(name)
+            if life.canary is None or life.canary.trial != trial:
+                return False
+            write_life(self.models_directory / name, life.model_copy(update={"canary": None}))
+            return True
 
     def set_shadow(self, name: str, version: str | None) -> None:
         """Let a version that verifies answer beside the one that serves, unheard; None ends that.
@@ -102,10 +120,11 @@ class Store:
     def _live_on(self, name: str, **decided: object) -> None:
         if not self.versions(name):
             raise PackageRefused(f"{name}: there is no such model")
-        life = self.life(name)
-        changed = life.model_copy(update=decided)
-        if changed != life:
-            write_life(self.models_directory / name, changed)
+        with alone(self.models_directory / name):
+            life = self.life(name)
+            changed = life.model_copy(update=decided)
+            if changed != life:
+                write_life(self.models_directory / name, changed)
 
     def fingerprint(self) -> object:
         """Another value whenever a version came or went, or something was decided about a model."""

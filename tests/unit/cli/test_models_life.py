@@ -66,7 +66,9 @@ def test_decisions_are_said_in_words_and_hold_from_the_next_start_without_a_serv
     assert console.run("load", "tiny") == (0, "tiny serves from the next start on", "")
     words = "tiny/2 answers 25 % of the callers from the next start on"
     assert console.run("canary", "tiny", "2", "--percent", "25", "--max-error-rate", "0.1") == (0, words, "")
-    assert store.life("tiny").canary == Canary(version="2", percent=25, max_error_rate=0.1)
+    canary = store.life("tiny").canary
+    assert canary is not None
+    assert canary.model_copy(update={"trial": ""}) == Canary(version="2", percent=25, max_error_rate=0.1)
     words = "tiny/2 stands in the shadow of what serves from the next start on"
     assert console.run("shadow", "tiny", "2") == (0, words, "")
     assert console.run("canary", "tiny", "--off") == (0, "tiny has no canary from the next start on", "")
@@ -129,6 +131,13 @@ def test_version_or_off_has_to_be_said(console: Console, arguments: list[str]) -
     status, _, err = console.run(*arguments)
     assert status == 2
     assert "name a version, or give --off" in err
+
+
+def test_latency_of_a_canary_of_all_callers_has_nothing_to_be_compared_with(console: Console, store: Store) -> None:
+    status, _, err = console.run("canary", "tiny", "2", "--percent", "100", "--max-latency-ratio", "2")
+    assert status == 2
+    assert "give --percent below 100" in err
+    assert store.life("tiny") == Life()
 
 
 @pytest.mark.parametrize("arguments", [["load"], ["unload"], ["shadow", "--off"], ["canary", "--off"]])

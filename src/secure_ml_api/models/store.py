@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 import shutil
@@ -14,6 +13,7 @@ from ..errors import HomeError, PackageRefused
 from ..settings import Settings
 from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
 from .alone import alone
+from .durable import rename_to_new, sync_directory, write_durably
 from .life import Canary, Life, read_life, write_life
 from .manifest import Manifest
 from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
@@ -63,11 +63,11 @@ class Store:
         staged = Path(tempfile.mkdtemp(prefix=f".{manifest.version}-", dir=parent))
         try:
             for file, data in {**files, MANIFEST_FILE: manifest_bytes, SIGNATURE_FILE: signature}.items():
-                _write_durably(staged / file, data)
+                write_durably(staged / file, data)
             staged.chmod(0o755)
-            _sync_directory(staged)
-            _rename_to_new(staged, parent / manifest.version)
-            _sync_directory(parent)
+            sync_directory(staged)
+            rename_to_new(staged, parent / manifest.version)
+            sync_directory(parent)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return self.verify(manifest.name, manifest.version)
@@ -225,30 +225,3 @@ def _directories(path: Path) -> list[str]:
 def _looks_like_directory(entry: os.DirEntry[str]) -> bool:
     # A link is listed, so that verification can refuse it by name, where skipping it would hide it.
     return entry.is_dir(follow_symlinks=False) or entry.is_symlink()
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _rename_to_new(staged: Path, final: Path) -> None:
-    try:
-        # A directory that has files in it cannot be replaced by a rename, so of two packers one loses here.
-        staged.rename(final)
-    except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-            name = f"{final.parent.name}/{final.name}"
-            raise PackageRefused(f"{name} exists and is never overwritten; choose another version") from None
-        raise

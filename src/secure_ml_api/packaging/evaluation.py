@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import PackingError
 from ..models.model import Model
 from ..tensors import Signature, Tensors
-from .table import Array, Table
+from .known_rows import KnownRows, inputs_of
+from .table import Array
 
 _BATCH_ROWS = 1000
 _BINS = 15
@@ -38,18 +39,13 @@ class Evaluated:
     signature: Signature
 
 
-def evaluate(model: Model, data: Table, target: str) -> Evaluated:
-    """Run ``model`` on ``data``, in which the column ``target`` has the true answers.
+def evaluate(model: Model, data: KnownRows, target: str) -> Evaluated:
+    """Run ``model`` on ``data``, of which ``target`` has the true answers.
 
-    Raises PackingError when columns are missing, or the answers are none that the model can give.
+    Raises PackingError when something is missing or does not fit, or the answers are none that the model can give.
     """
     signature = model.signature
-    missing = [name for name in (*signature.column_names, target) if name not in data.columns]
-    if missing:
-        raise PackingError(
-            f"the data has no column {missing[0]!r}; the model takes {', '.join(signature.column_names)}"
-        )
-    inputs = data.select(signature.column_names).tensors(signature)
+    inputs, column = inputs_of(data, signature), data.answers(target)
     names = [spec.name for spec in signature.outputs]
     parts = []
     for start in range(0, data.rows, _BATCH_ROWS):
@@ -57,12 +53,12 @@ def evaluate(model: Model, data: Table, target: str) -> Evaluated:
         parts.append(model.session.run(batch, names))
     answers: Tensors = {name: np.concatenate([part[name] for part in parts]) for name in names}
     if signature.task == "regression":
-        truth = _numbers(data.columns[target], target)
+        truth = _numbers(column, target)
         return Evaluated(_regression(truth, answers["value"]), {}, truth, answers, signature)
     if signature.task == "anomaly":
-        truth = _anomalies(data.columns[target], target)
+        truth = _anomalies(column, target)
         return Evaluated(_anomaly(truth, answers), {}, truth, answers, signature)
-    truth = _classes(data.columns[target], target, signature)
+    truth = _classes(column, target, signature)
     metrics, by_class = _classification(truth, answers, signature)
     return Evaluated(metrics, by_class, truth, answers, signature)
 

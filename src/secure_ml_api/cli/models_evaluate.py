@@ -45,6 +45,8 @@ def evaluate(*, model: str, data: Path, target: str | None, plot: Path | None, h
     from ..packaging.known_rows import read_known_rows
     from .models import change, serving_version
 
+    if "/" in model:
+        raise click.UsageError(f"say {model.replace('/', ':', 1)!r}: NAME:VERSION, with a colon")
     require_train_extra()
     settings = load(home)
     store = Store.of(settings)
@@ -67,9 +69,9 @@ def evaluate(*, model: str, data: Path, target: str | None, plot: Path | None, h
     def keep(store: Store) -> Any:
         return add_evaluation(store, read_card(store, name, version, loaded.digest), evaluation)
 
-    change(home, "model.evaluate", name, version, keep)
     if plot is not None:
         _draw(plot, found, f"{name}/{version} on {rows.rows} rows")
+    change(home, "model.evaluate", name, version, keep)
     told = {"name": name, "version": version, **evaluation.model_dump(mode="json"), "compared": None}
     if difference is not None:
         told["compared"] = {

@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import PackingError
-from ..tensors import Signature, Tensors
+from ..tensors import NUMPY_DTYPES, Signature, Tensors
 from .arrays import Arrays, is_archive, read_arrays
-from .sample_file import read_sample_file
+from .sample_file import first_text, read_sample_file
 from .table import Table, listed
 
 KnownRows: TypeAlias = Table | Arrays
@@ -43,7 +43,9 @@ def read_known_rows(path: Path, signatures: Sequence[Signature], target: str | N
 
 
 def inputs_of(data: KnownRows, signature: Signature) -> Tensors:
-    """The input tensors of ``signature``; raises PackingError for rows that a caller could not send."""
+    """The input tensors of ``signature``; raises PackingError for numbers that a caller could not send."""
+    if isinstance(data, Table):
+        _require_columns_of_numbers(data, signature)
     with np.errstate(over="ignore"):  # what is too large for the datatype becomes infinite, and is refused by name
         tensors = data.tensors(signature)
     names = [[each.name for each in signature.columns]] if signature.is_matrix else [[name] for name in tensors]
@@ -58,6 +60,23 @@ def inputs_of(data: KnownRows, signature: Signature) -> Tensors:
     return tensors
 
 
+def _require_columns_of_numbers(data: Table, signature: Signature) -> None:
+    """Raise PackingError for text where the model takes numbers, and for numbers that its whole ones cannot be."""
+    for column in signature.columns:
+        values, dtype = data.columns.get(column.name), NUMPY_DTYPES[column.datatype]
+        if values is None or column.is_text:
+            continue
+        takes = f"the model takes {column.datatype}"
+        if data.is_text(column.name):
+            raise PackingError(f"{column.name!r} has text, {first_text(values)}; {takes}")
+        if dtype.kind != "f":
+            with np.errstate(invalid="ignore"):
+                wrong = np.flatnonzero(values.astype(dtype) != values)
+            if wrong.size:
+                value = "missing" if np.isnan(values[wrong[0]]) else f"{values[wrong[0]]:g}"
+                raise PackingError(f"{column.name!r} is {value} in row {wrong[0] + 1} of the data; {takes}")
+
+
 def _no_number(name: str, row: int, *, is_missing: bool) -> str:
     what = "missing" if is_missing else "infinite, or larger than the model's numbers can be,"
     return f"{name!r} is {what} in row {row} of the data, which no caller may send; leave such rows out"
@@ -67,5 +86,5 @@ def _target(path: Path, names: Sequence[str], inputs: Sequence[str]) -> str:
     found = [name for name in _TARGETS if name in names and name not in inputs]
     if len(found) == 1:
         return found[0]
-    why = "both 'target' and 'y'" if found else f"neither 'target' nor 'y', and {listed(names)}"
+    why = "both 'target' and 'y'" if found else f"neither 'target' nor 'y' but {listed(names)}"
     raise PackingError(f"{path} has {why}; say with --target which are the true answers")

@@ -140,7 +140,7 @@ def test_array_that_does_not_fit_is_named_with_what_would(tmp_path: Path, given:
 
 def test_target_that_is_not_there_is_asked_for(tmp_path: Path) -> None:
     path = saved(tmp_path, input=TWO_IMAGES, label=[1, 2])
-    assert "has neither 'target' nor 'y', and 'input', 'label'; say with --target" in complaint(path)
+    assert "has neither 'target' nor 'y' but 'input', 'label'; say with --target" in complaint(path)
     assert "no array 'truth', and has 'input', 'label'" in complaint(path, target="truth")
     assert told(path, target="label")[1].tolist() == [1.0, 2.0]
 
@@ -164,6 +164,23 @@ def test_number_that_no_caller_may_send_is_named_with_its_row(tmp_path: Path, ro
     lines = ["a,b,y", *(",".join([*map(str, row), "1"]) for row in rows)]
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     assert reason in complaint(tmp_path / "rows.csv", NUMBERS)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("many", "'a' has text, 'many' in row 2 of the data; the model takes INT64"),
+        ("1.5", "'a' is 1.5 in row 2 of the data; the model takes INT64"),
+        ("", "'a' is missing in row 2 of the data; the model takes INT64"),
+        ("1e30", "'a' is 1e+30 in row 2 of the data; the model takes INT64"),
+    ],
+)
+def test_cell_that_is_no_whole_number_is_named_where_the_model_takes_those(
+    tmp_path: Path, cell: str, reason: str
+) -> None:
+    signature = Signature(task="regression", columns=(Column(name="a", datatype="INT64"),))
+    (tmp_path / "rows.csv").write_text(f"a,y\n7,1\n{cell},2\n")
+    assert complaint(tmp_path / "rows.csv", signature) == reason
 
 
 def test_what_may_be_missing_may_be(tmp_path: Path) -> None:

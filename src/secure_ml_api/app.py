@@ -111,6 +111,7 @@ def start_worker(app: Flask, slot: int) -> None:
     for model in services.registry.models():
         services.metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
     services.drift.start_worker(slot, services.registry.models())
+    services.canaries.start_worker(slot, house.settings.run_directory / "canaries")
     house.caretaker.start_worker(slot, house.models_changed)
     house.doormen.authenticator.refresh()
     house.vitals = Vitals(services.metrics, slot, lambda: services.runner.admission.waiting)

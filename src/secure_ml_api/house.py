@@ -54,6 +54,7 @@ class House:
                 self.services.limiter.housekeep,
                 self.services.metrics.mend,
                 self.tell_how_it_is,
+                self.services.canaries.tell,
                 self.take_canaries_back,
                 self.services.drift.tally,
             ):
@@ -68,10 +69,14 @@ class House:
             self.vitals.tell()
 
     def take_canaries_back(self) -> None:
-        """Those that broke a rule of theirs, on every worker: the version that serves answers everyone again."""
-        for model, reason in self.services.canaries.verdicts():
+        """Those that broke a rule of theirs, on every worker: the version that serves answers everyone again.
+
+        Every worker may find so, and one of them says so.
+        """
+        for model, trial, reason in self.services.canaries.verdicts():
             name, version = model.name, model.version
-            self.caretaker.take_canary_back(name)
+            if not self.caretaker.take_canary_back(name, trial):
+                continue
             log.error("a canary is taken back: %s", reason, extra={"model": name, "version": version})
             self.services.metrics.canary_rolled_back(name, version)
             self.services.audit.record(
@@ -103,6 +108,7 @@ class House:
         self._stopped.set()
         self.caretaker.stop()
         self.services.runner.watchdog.stop()
+        self.services.canaries.tell()
         self.stores.trail.close()
         if self.tracing is not None:
             self.tracing.stop_worker()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from conftest import copied
 from secure_ml_api.cli.stores import opened
+from secure_ml_api.inference.trial_files import TrialFiles
 from secure_ml_api.models.life import Canary
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.withheld import Withheld
@@ -50,6 +52,17 @@ class Living:
         replies = [self.server.post_json(TINY, ROW, token or self.caller) for _ in range(times)]
         assert {reply.status for reply in replies} == {200}
         return Counter(reply.json()["version"] for reply in replies)
+
+    def events(self) -> list[dict[str, Any]]:
+        """The audit trail."""
+        events = command_line(self.server.home, "audit", "list")
+        assert isinstance(events, list)
+        return events
+
+    def tried(self) -> list[int]:
+        """How many requests of a canary each worker has told the others of."""
+        files = TrialFiles(self.server.home / "run" / "canaries").read()
+        return [trial.tried.requests for _, seen in files for trial in seen]
 
     def metric(self, name: str, **labels: str) -> float:
         return self.server.metric(f"secure_ml_api_{name}", **labels)
@@ -168,14 +181,37 @@ def test_canary_that_fails_is_taken_back_by_the_server_itself(living: Living) ->
     assert statuses[500]
     wait_until(lambda: living.store.life("tiny").canary is None, what="the end of the canary")
     wait_until(lambda: living.server.post_json(TINY, ROW, living.caller).status == 200)
-    assert living.metric("canaries_rolled_back_total", model="tiny", version="6") >= 1
+    assert living.metric("canaries_rolled_back_total", model="tiny", version="6") == 1
     wait_until(lambda: any(line["message"].startswith("a canary is taken back") for line in living.server.log_lines()))
+
+
+def test_canary_that_no_worker_alone_has_seen_enough_of_is_taken_back_once(living: Living) -> None:
+    minimum = 40
+    publish(living.store, version="7", graph=_fails_on_the_row())
+    living.models(
+        "canary", "tiny", "7", "--percent", "100", "--max-error-rate", "0.2", "--minimum-requests", str(minimum)
+    )
+    with ThreadPoolExecutor(2 * WORKERS) as callers:
+        asked = callers.map(lambda _: living.server.post_json(TINY, ROW, living.caller).status, range(minimum - 1))
+        assert set(asked) == {500}
+    wait_until(lambda: sum(living.tried()) == minimum - 1, what="the counts of all workers")
+    assert max(living.tried()) < minimum - 1
+    assert living.store.life("tiny").canary is not None
+    living.server.post_json(TINY, ROW, living.caller)
+    wait_until(lambda: living.store.life("tiny").canary is None, what="the end of the canary")
+    wait_until(lambda: living.metric("canaries_rolled_back_total", model="tiny", version="7") == 1)
+    wait_until(lambda: living.server.post_json(TINY, ROW, living.caller).status == 200)
+    told = [line for line in living.server.log_lines() if line["message"].startswith("a canary is taken back")]
+    assert [line["version"] for line in told].count("7") == 1
+    ended = [event["details"] for event in living.events() if event["outcome"] == "rolled back"]
+    reasons = [details["reason"] for details in ended if details["version"] == "7"]
+    assert reasons == [f"100.0% of {minimum} requests failed, and 20.0% may"]
+    assert living.metric("canaries_rolled_back_total", model="tiny", version="7") == 1
 
 
 def test_who_decided_what_is_in_the_audit_trail(living: Living) -> None:
     living.repository("iris", "load")
-    events = command_line(living.server.home, "audit", "list")
-    kinds = {event["event"] for event in (events if isinstance(events, list) else events["events"])}
+    kinds = {event["event"] for event in living.events()}
     assert {"model.load", "model.unload", "model.promote", "model.canary", "model.shadow"} <= kinds
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 from tritonclient.http import InferenceServerClient, InferInput
 
 from conftest import copied
@@ -25,7 +26,7 @@ from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack_estimator, pack_network
 from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
 from support.packages import store_in
-from support.server import ClientSecret, RunningServer
+from support.server import ClientSecret, RunningServer, command_line
 
 keras = pytest.importorskip("keras")
 pytest.importorskip("torch")
@@ -125,6 +126,20 @@ def test_python_client_sends_images_as_they_are(served: Served) -> None:
         assert given["label"].tolist() == served.wanted[IMAGES][:50].argmax(axis=1).tolist()
         with pytest.raises(BadRequest, match="UINT8"):
             client.predict(IMAGES, images + 0.5)
+
+
+def test_images_with_their_answers_measure_a_model_as_it_answers_callers(served: Served, tmp_path: Path) -> None:
+    digits = load_digits()
+    images, truth = digits.images[..., None].astype(np.uint8), digits.target
+    np.savez_compressed(tmp_path / "digits.npz", input=images, target=truth)
+    said = command_line(served.server.home, "models", "evaluate", IMAGES, "--data", str(tmp_path / "digits.npz"))
+    answered: list[int] = []
+    for start in range(0, len(images), 600):
+        body = {"instances": images[start : start + 600].tolist()}
+        answered += served.ask(f"/v1/models/{IMAGES}/predict", body)["predictions"]
+    assert said["rows"] == len(truth)
+    assert said["metrics"]["accuracy"] == pytest.approx(np.mean(np.array(answered) == truth))
+    assert said["metrics"]["accuracy"] > 0.95
 
 
 @pytest.mark.parametrize("name", [*DIGITS, *NATIVE])

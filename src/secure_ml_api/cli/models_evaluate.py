@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     "--data",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Rows with their true answers: CSV with the names in its first row, or Parquet.",
+    help="Rows with their true answers: CSV with the names in its first row, Parquet, or a .npz with an array for each "
+    "input as callers send it, such as `input` [rows, 8, 8, 1] of images, and one of answers.",
 )
-@click.option("--target", required=True, help="The column of the true answers.")
+@click.option("--target", help="The column or array of the true answers; by default the one called `target` or `y`.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Where to draw it, as SVG.")
 @home_option
 @json_option
-def evaluate(*, model: str, data: Path, target: str, plot: Path | None, home: Path, as_json: bool) -> None:
+def evaluate(*, model: str, data: Path, target: str | None, plot: Path | None, home: Path, as_json: bool) -> None:
     """Measure how good a version is, by default the one that serves, and keep that in its card.
 
     Another version is compared with the one that serves, on the same rows.
@@ -41,9 +42,11 @@ def evaluate(*, model: str, data: Path, target: str, plot: Path | None, home: Pa
     from ..packaging.evaluation import compare
     from ..packaging.evaluation import evaluate as measure
     from ..packaging.extras import require_train_extra
-    from ..packaging.sample_file import read_sample_file
+    from ..packaging.known_rows import read_known_rows
     from .models import change, serving_version
 
+    if "/" in model:
+        raise click.UsageError(f"say {model.replace('/', ':', 1)!r}: NAME:VERSION, with a colon")
     require_train_extra()
     settings = load(home)
     store = Store.of(settings)
@@ -51,12 +54,10 @@ def evaluate(*, model: str, data: Path, target: str, plot: Path | None, home: Pa
     serving = serving_version(store, name)
     version = version or serving
     loaded = _loaded(settings, store, name, version)
-    text = {column.name for column in loaded.signature.columns if column.is_text}
-    rows = read_sample_file(data, text=text)
+    beside = None if version == serving else _loaded(settings, store, name, serving)
+    rows, target = read_known_rows(data, [each.signature for each in (loaded, beside) if each is not None], target)
     found = measure(loaded, rows, target)
-    difference = None
-    if version != serving:
-        difference = compare(found, measure(_loaded(settings, store, name, serving), rows, target))
+    difference = None if beside is None else compare(found, measure(beside, rows, target))
     evaluation = Evaluation(
         at=datetime.now(UTC).replace(microsecond=0),
         data_sha256=hashlib.sha256(data.read_bytes()).hexdigest(),
@@ -68,9 +69,9 @@ def evaluate(*, model: str, data: Path, target: str, plot: Path | None, home: Pa
     def keep(store: Store) -> Any:
         return add_evaluation(store, read_card(store, name, version, loaded.digest), evaluation)
 
-    change(home, "model.evaluate", name, version, keep)
     if plot is not None:
         _draw(plot, found, f"{name}/{version} on {rows.rows} rows")
+    change(home, "model.evaluate", name, version, keep)
     told = {"name": name, "version": version, **evaluation.model_dump(mode="json"), "compared": None}
     if difference is not None:
         told["compared"] = {

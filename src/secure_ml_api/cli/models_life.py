@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,16 @@ from ..settings import Settings
 from .common import home_option, json_option, load, say
 
 _PATIENCE_SECONDS = 60.0
+
+
+class _FiniteRange(click.FloatRange):
+    """A range without the NaN and the infinities that click takes for numbers."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 class Effect(NamedTuple):
@@ -70,14 +81,20 @@ def unload_model(name: str, home: Path, as_json: bool) -> None:
 @click.command("canary")
 @click.argument("name")
 @click.argument("version", required=False)
-@click.option("--percent", type=click.FloatRange(0, 100, min_open=True), default=10.0, show_default=True)
-@click.option("--max-error-rate", type=click.FloatRange(0, 1), help="Taken back when more of its requests fail.")
+@click.option("--percent", type=_FiniteRange(0, 100, min_open=True), default=10.0, show_default=True)
+@click.option("--max-error-rate", type=_FiniteRange(0, 1), help="Taken back when more of its requests fail.")
 @click.option(
     "--max-latency-ratio",
-    type=click.FloatRange(0, min_open=True),
-    help="Taken back when it takes so many times as long as what serves.",
+    type=_FiniteRange(0, min_open=True),
+    help="Taken back when it takes so many times as long as what serves; needs a percentage below 100.",
 )
-@click.option("--minimum-requests", type=click.IntRange(1), default=100, show_default=True, help="Seen by one worker.")
+@click.option(
+    "--minimum-requests",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Of all workers of a machine together, before anything is judged.",
+)
 @click.option("--off", is_flag=True, help="End it: what serves answers everyone.")
 @home_option
 @json_option
@@ -95,12 +112,19 @@ def canary(
 ) -> None:
     """Let VERSION of NAME answer a part of the callers who ask for no version, always the same ones.
 
-    With a bound the server ends it by itself when the bound is passed.
+    With a bound the server ends it by itself when the bound is passed. Each time that this is said, a new trial begins.
     """
     from ..models.life import Canary
+    from ..models.names import is_plain
     from .models import change
 
     _one_of(version, off)
+    if version is not None and not is_plain(version):
+        raise click.BadParameter(f"{version!r} is not a version that a package can have", param_hint="VERSION")
+    if max_latency_ratio is not None and percent == 100:
+        raise click.UsageError(
+            "a canary of all callers leaves nothing to compare its time with; give --percent below 100"
+        )
     rules = None
     if version is not None:
         rules = Canary(
@@ -111,9 +135,10 @@ def canary(
             minimum_requests=minimum_requests,
         )
     change(home, "model.canary", name, version, lambda store: store.set_canary(name, rules))
+    _warn_if_it_serves(home, name, version)
     effect = take_effect(load(home), name)
     what = f"{name}/{version} answers {percent:g} % of the callers" if version else f"{name} has no canary"
-    canary_told = rules.model_dump() if rules else None
+    canary_told = rules.model_dump(exclude={"trial"}) if rules else None
     say({"name": name, "canary": canary_told, **effect.told}, as_json, [f"{what} {effect.words}"])
 
 
@@ -129,6 +154,7 @@ def shadow(name: str, version: str | None, off: bool, home: Path, as_json: bool)
 
     _one_of(version, off)
     change(home, "model.shadow", name, version, lambda store: store.set_shadow(name, version))
+    _warn_if_it_serves(home, name, version)
     effect = take_effect(load(home), name)
     what = f"{name}/{version} stands in the shadow of what serves" if version else f"{name} has no shadow"
     say({"name": name, "shadow": version, **effect.told}, as_json, [f"{what} {effect.words}"])
@@ -155,6 +181,14 @@ def alias(*, name: str, alias: str, version: str | None, off: bool, home: Path, 
 def _one_of(version: str | None, off: bool) -> None:
     if (version is None) is not off:
         raise click.UsageError("name a version, or give --off")
+
+
+def _warn_if_it_serves(home: Path, name: str, version: str | None) -> None:
+    from .models import serving_version, store_of
+
+    if version is not None and version == serving_version(store_of(home), name):
+        words = "is what serves; its trial begins when another version is promoted"
+        click.echo(f"secure-ml-api: warning: {name}/{version} {words}", err=True)
 
 
 COMMANDS = (load_model, unload_model, canary, shadow, alias)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field, TypeAdapter
+
+from .slot_files import SlotFiles
 
 Array = np.ndarray[Any, np.dtype[Any]]
 # Until when it is good; and of each package name, version, digest, rows, and counts.
@@ -36,26 +37,20 @@ class TallyFiles:
     """The files under ``directory``, one for each worker slot; numbers alone, and safe to lose."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self._files = SlotFiles(directory)
 
     def write(self, slot: int, tallies: Mapping[Version, Counted], until: float) -> None:
         """What the worker in ``slot`` has counted, good ``until`` then on the monotonic clock; raises OSError."""
         told = [[*version, counted.rows, counted.counts.tolist()] for version, counted in tallies.items()]
-        staged = self._directory / f".{slot}"
-        try:
-            self._put(staged, json.dumps([until, told]))
-        except FileNotFoundError:  # the first time, and when run/ was lost
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._put(staged, json.dumps([until, told]))
-        staged.replace(self._directory / str(slot))
+        self._files.write(slot, json.dumps([until, told]))
 
     def read(self, now: float, bins: Mapping[Version, int]) -> dict[Version, Counted]:
         """The sums over all workers, of packages with so many ``bins`` each; what is not such a tally says nothing."""
         sums = {package: Counted(0, np.zeros(count, np.int64)) for package, count in bins.items()}
-        for path in sorted(self._directory.glob("[0-9]*")):
+        for _, data in self._files.read():
             try:
-                until, told = _TOLD.validate_json(path.read_bytes())
-            except (OSError, ValueError):
+                until, told = _TOLD.validate_json(data)
+            except ValueError:
                 continue
             for *version, rows, counts in told if until >= now else []:
                 package = Version(*version)
@@ -63,9 +58,3 @@ class TallyFiles:
                     so_far = sums[package]
                     sums[package] = Counted(so_far.rows + rows, so_far.counts + np.array(counts, np.int64))
         return sums
-
-    @staticmethod
-    def _put(path: Path, text: str) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(text)

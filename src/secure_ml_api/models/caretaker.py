@@ -74,17 +74,29 @@ class Caretaker:
         if self._changes.wait(number, until) is None:
             raise DeadlineExceeded("not every worker has taken the change yet; ask the repository index again")
 
-    def take_canary_back(self, name: str) -> None:
-        """Let ``name`` have no canary on any worker, also where its folder cannot be written.
+    def take_canary_back(self, name: str, trial: str) -> bool:
+        """Let ``name`` have no canary on any worker, also where its folder cannot be written, if it is on ``trial``.
 
-        Raises OSError when the home cannot be written either, and StorageUnavailable when ``run/`` cannot.
+        True for one of the workers that find it so, and for one only. Raises OSError when the home cannot be written
+        either.
         """
+        is_ours = self._end(name, trial)
+        # Who did it may have failed to tell, and then those that find it done do.
+        if is_ours or self._changes.wanted().again.get(name, 0) <= self._taken.number:
+            try:
+                self._changes.announce(name)
+            except StorageUnavailable as unavailable:
+                log.warning("not every worker knows yet that a canary ended: %s", unavailable, extra={"model": name})
+        return is_ours
+
+    def _end(self, name: str, trial: str) -> bool:
         try:
-            self._store.set_canary(name, None)
+            return self._store.end_trial(name, trial)
         except (OSError, OperatorError) as error:
-            log.warning("a canary is withheld, and not taken back in its folder: %s", error, extra={"model": name})
-            self._withheld.add(name)
-        self._changes.announce(name)
+            is_ours = self._withheld.add(name)
+            if is_ours:
+                log.warning("a canary is withheld, and not taken back in its folder: %s", error, extra={"model": name})
+            return is_ours
 
     def require_serving(self, name: str) -> None:
         """Raise NotReady, with what is wrong, unless a version of ``name`` answers."""

@@ -23,8 +23,10 @@ class _Frozen(BaseModel):
 class Canary(_Frozen):
     """A version that answers a part of the callers who ask for none in particular.
 
-    It is taken back by itself when, after ``minimum_requests`` of one worker, more than ``max_error_rate`` of them
-    failed, or their mean time exceeds that of the serving version by more than the factor ``max_latency_ratio``.
+    It is taken back by itself when, after ``minimum_requests`` of all workers of a machine, more than
+    ``max_error_rate`` of them failed, or their mean time exceeds that of the serving version by more than the factor
+    ``max_latency_ratio``. ``trial`` is another each time that a canary is set, so that what was seen of one is never
+    held against the next; files from before there were trials have none.
     """
 
     version: PlainName
@@ -32,6 +34,12 @@ class Canary(_Frozen):
     max_error_rate: Annotated[float, Field(ge=0, le=1)] | None = None
     max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
     minimum_requests: Annotated[int, Field(ge=1)] = 100
+    trial: Annotated[str, Field(pattern=r"^[0-9a-f]{0,32}$")] = ""
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether anything can make it be taken back."""
+        return self.max_error_rate is not None or self.max_latency_ratio is not None
 
 
 class Life(_Frozen):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from pathlib import Path
 from ..errors import HomeError, PackageRefused
 from ..settings import Settings
 from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
+from .alone import alone
+from .durable import rename_to_new, sync_directory, write_durably
 from .life import Canary, Life, read_life, write_life
 from .manifest import Manifest
 from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
@@ -61,11 +63,11 @@ class Store:
         staged = Path(tempfile.mkdtemp(prefix=f".{manifest.version}-", dir=parent))
         try:
             for file, data in {**files, MANIFEST_FILE: manifest_bytes, SIGNATURE_FILE: signature}.items():
-                _write_durably(staged / file, data)
+                write_durably(staged / file, data)
             staged.chmod(0o755)
-            _sync_directory(staged)
-            _rename_to_new(staged, parent / manifest.version)
-            _sync_directory(parent)
+            sync_directory(staged)
+            rename_to_new(staged, parent / manifest.version)
+            sync_directory(parent)
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         return self.verify(manifest.name, manifest.version)
@@ -85,10 +87,26 @@ class Store:
         self._live_on(name, unloaded=False)
 
     def set_canary(self, name: str, canary: Canary | None) -> None:
-        """Let a version that verifies answer a part of the callers; None ends that. Raises PackageRefused."""
+        """Let a version that verifies answer a part of the callers, on a new trial; None ends that.
+
+        Raises PackageRefused.
+        """
         if canary is not None:
             self.verify(name, canary.version)
+            canary = canary.model_copy(update={"trial": secrets.token_hex(8)})
         self._live_on(name, canary=canary)
+
+    def end_trial(self, name: str, trial: str) -> bool:
+        """Let ``name`` have no canary if it is still on this ``trial``; whether it was, which one caller is told.
+
+        Raises PackageRefused or OSError.
+        """
+        with alone(self.models_directory / name):
+            life = self.life(name)
+            if life.canary is None or life.canary.trial != trial:
+                return False
+            write_life(self.models_directory / name, life.model_copy(update={"canary": None}))
+            return True
 
     def set_shadow(self, name: str, version: str | None) -> None:
         """Let a version that verifies answer beside the one that serves, unheard; None ends that.
@@ -102,10 +120,11 @@ class Store:
     def _live_on(self, name: str, **decided: object) -> None:
         if not self.versions(name):
             raise PackageRefused(f"{name}: there is no such model")
-        life = self.life(name)
-        changed = life.model_copy(update=decided)
-        if changed != life:
-            write_life(self.models_directory / name, changed)
+        with alone(self.models_directory / name):
+            life = self.life(name)
+            changed = life.model_copy(update=decided)
+            if changed != life:
+                write_life(self.models_directory / name, changed)
 
     def fingerprint(self) -> object:
         """Another value whenever a version came or went, or something was decided about a model."""
@@ -206,30 +225,3 @@ def _directories(path: Path) -> list[str]:
 def _looks_like_directory(entry: os.DirEntry[str]) -> bool:
     # A link is listed, so that verification can refuse it by name, where skipping it would hide it.
     return entry.is_dir(follow_symlinks=False) or entry.is_symlink()
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _rename_to_new(staged: Path, final: Path) -> None:
-    try:
-        # A directory that has files in it cannot be replaced by a rename, so of two packers one loses here.
-        staged.rename(final)
-    except OSError as error:
-        if error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR}:
-            name = f"{final.parent.name}/{final.name}"
-            raise PackageRefused(f"{name} exists and is never overwritten; choose another version") from None
-        raise

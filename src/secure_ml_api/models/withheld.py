@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from ..settings import Settings
+from .alone import alone
 from .names import LIFE_FILE
 from .small_file import read_small, write_small
 
@@ -26,10 +27,17 @@ class Withheld:
     def of(cls, settings: Settings) -> Withheld:
         return cls(settings.models_directory, settings.home)
 
-    def add(self, name: str) -> None:
-        """From now on ``name`` has no canary, whatever its life says; raises OSError."""
-        told = {**self._told(), name: self._decided_at(name)}
-        write_small(self._path, json.dumps(told).encode(), _PRIVATE)
+    def add(self, name: str) -> bool:
+        """From now on ``name`` has no canary, whatever its life says; False when it had none already.
+
+        Raises OSError.
+        """
+        with alone(self._path.parent):
+            if self.has(name):
+                return False
+            told = {**self._told(), name: self._decided_at(name)}
+            write_small(self._path, json.dumps(told).encode(), _PRIVATE)
+            return True
 
     def has(self, name: str) -> bool:
         """Whether the canary that the life of ``name`` tells of now was taken back."""

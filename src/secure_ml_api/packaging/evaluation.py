@@ -16,7 +16,9 @@ import numpy as np
 from ..errors import PackingError
 from ..models.model import Model
 from ..tensors import Signature, Tensors
-from .table import Array, Table
+from .known_rows import KnownRows, inputs_of
+from .sample_file import first_text
+from .table import Array
 
 _BATCH_ROWS = 1000
 _BINS = 15
@@ -38,31 +40,27 @@ class Evaluated:
     signature: Signature
 
 
-def evaluate(model: Model, data: Table, target: str) -> Evaluated:
-    """Run ``model`` on ``data``, in which the column ``target`` has the true answers.
+def evaluate(model: Model, data: KnownRows, target: str) -> Evaluated:
+    """Run ``model`` on ``data``, of which ``target`` has the true answers.
 
-    Raises PackingError when columns are missing, or the answers are none that the model can give.
+    Raises PackingError when something is missing or does not fit, or the answers are none that the model can give.
     """
     signature = model.signature
-    missing = [name for name in (*signature.column_names, target) if name not in data.columns]
-    if missing:
-        raise PackingError(
-            f"the data has no column {missing[0]!r}; the model takes {', '.join(signature.column_names)}"
-        )
-    inputs = data.select(signature.column_names).tensors(signature)
+    inputs, column = inputs_of(data, signature), data.answers(target)
     names = [spec.name for spec in signature.outputs]
     parts = []
     for start in range(0, data.rows, _BATCH_ROWS):
         batch = {name: tensor[start : start + _BATCH_ROWS] for name, tensor in inputs.items()}
         parts.append(model.session.run(batch, names))
     answers: Tensors = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    _require_numbers(answers)
     if signature.task == "regression":
-        truth = _numbers(data.columns[target], target)
+        truth = _numbers(column, target)
         return Evaluated(_regression(truth, answers["value"]), {}, truth, answers, signature)
     if signature.task == "anomaly":
-        truth = _anomalies(data.columns[target], target)
+        truth = _anomalies(column, target)
         return Evaluated(_anomaly(truth, answers), {}, truth, answers, signature)
-    truth = _classes(data.columns[target], target, signature)
+    truth = _classes(column, target, signature)
     metrics, by_class = _classification(truth, answers, signature)
     return Evaluated(metrics, by_class, truth, answers, signature)
 
@@ -171,12 +169,12 @@ def _calibration_error(is_right: Array, confidence: Array) -> float:
 def _regression(truth: Array, value: Array) -> dict[str, float]:
     from sklearn import metrics
 
-    return {
+    found = {
         "mae": float(metrics.mean_absolute_error(truth, value)),
         "rmse": float(metrics.root_mean_squared_error(truth, value)),
-        "r2": float(metrics.r2_score(truth, value)),
         "median_absolute_error": float(metrics.median_absolute_error(truth, value)),
     }
+    return found | {"r2": float(metrics.r2_score(truth, value))} if len(truth) > 1 else found
 
 
 def _anomaly(truth: Array, answers: Tensors) -> dict[str, float]:
@@ -223,6 +221,16 @@ def _anomalies(column: Array, target: str) -> Array:
 
 
 def _numbers(column: Array, target: str) -> Array:
-    if column.dtype == np.object_ or np.isnan(column).any():
-        raise PackingError(f"{target!r} has to be a number on every row")
+    if column.dtype == np.object_:
+        raise PackingError(f"{target!r} has text, {first_text(column)}; true answers of this model are numbers")
+    wrong = np.flatnonzero(~np.isfinite(column))
+    if wrong.size:
+        raise PackingError(f"{target!r} has no finite number in row {wrong[0] + 1} of the data; leave such rows out")
     return column
+
+
+def _require_numbers(answers: Tensors) -> None:
+    for name, tensor in answers.items():
+        wrong = np.argwhere(~np.isfinite(tensor))
+        if wrong.size:
+            raise PackingError(f"the model answers row {wrong[0][0] + 1} of the data with a {name} that is no number")

@@ -101,6 +101,16 @@ def _number(cell: str) -> float:
     return _TRUTH[word] if word in _TRUTH else float(word)
 
 
+def first_text(cells: Array) -> str:
+    """Which of ``cells``, of a column of text, is the first that is no number, for a message."""
+    for row, cell in enumerate(cells.tolist(), start=1):
+        try:
+            _number(cell)
+        except ValueError:
+            return f"{cell[:40]!r} in row {row} of the data"
+    return f"{cells[0][:40]!r} in row 1 of the data"
+
+
 def _refuse_repeats(path: Path, names: list[str]) -> None:
     if not names:
         raise PackingError(f"the sample {path} has no header row; its first row must be the feature names")

@@ -92,8 +92,20 @@ class Table:
     def _with(self, columns: Mapping[str, Array]) -> Table:
         return Table(columns, self.row_shape, self.datatype)
 
+    def answers(self, target: str) -> Array:
+        """The column of the true answers; raises PackingError when there is none of that name."""
+        if target not in self.columns:
+            raise PackingError(f"the data has no column {target!r} of true answers; it has {listed(self.names)}")
+        return self.columns[target]
+
     def tensors(self, signature: Signature) -> Tensors:
-        """The input tensors of ``signature``, whose columns these are."""
+        """The input tensors of ``signature``, from columns of its names; raises PackingError when one is missing."""
+        missing = [name for name in signature.column_names if name not in self.columns]
+        if missing:
+            raise PackingError(
+                f"the data has no column {missing[0]!r}, and has {listed(self.names)}; "
+                f"the model takes {listed(signature.column_names)}"
+            )
         if signature.is_matrix:
             spec = signature.inputs[0]
             stacked = np.column_stack([self.columns[name] for name in signature.column_names])
@@ -102,3 +114,8 @@ class Table:
             spec.name: self.columns[spec.name].astype(NUMPY_DTYPES[spec.datatype]).reshape(-1, 1)
             for spec in signature.inputs
         }
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first ten of ``names``, for a message."""
+    return ", ".join(map(repr, names[:10])) + (", …" if len(names) > 10 else "")

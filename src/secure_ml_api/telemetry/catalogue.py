@@ -54,7 +54,9 @@ class Catalogue:
         self.shadow_compared = counter(
             "shadow_compared_total", "Answers of a shadow, by how they compare.", (*_MODEL, "outcome")
         )
-        self.canaries_rolled_back = counter("canaries_rolled_back_total", "Canaries taken back by their rules.", _MODEL)
+        self.canaries_rolled_back = counter(
+            "canaries_rolled_back_total", "Canaries taken back by their rules, each once.", _MODEL
+        )
         self.model_info = gauge("model_info", "1 for each model served.", (*_MODEL, "runtime", "digest"), "livemax")
 
         self.certificate_ends = gauge(

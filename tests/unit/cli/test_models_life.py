@@ -62,12 +62,15 @@ def console(home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 def test_decisions_are_said_in_words_and_hold_from_the_next_start_without_a_server(
     console: Console, store: Store
 ) -> None:
+    store.promote("tiny", "1")
     assert console.run("unload", "tiny") == (0, "tiny does not serve from the next start on", "")
     assert store.life("tiny") == Life(unloaded=True)
     assert console.run("load", "tiny") == (0, "tiny serves from the next start on", "")
     words = "tiny/2 answers 25 % of the callers from the next start on"
     assert console.run("canary", "tiny", "2", "--percent", "25", "--max-error-rate", "0.1") == (0, words, "")
-    assert store.life("tiny").canary == Canary(version="2", percent=25, max_error_rate=0.1)
+    canary = store.life("tiny").canary
+    assert canary is not None
+    assert canary.model_copy(update={"trial": ""}) == Canary(version="2", percent=25, max_error_rate=0.1)
     words = "tiny/2 stands in the shadow of what serves from the next start on"
     assert console.run("shadow", "tiny", "2") == (0, words, "")
     assert console.run("canary", "tiny", "--off") == (0, "tiny has no canary from the next start on", "")
@@ -141,6 +144,39 @@ def test_where_the_models_are_read_only_nothing_is_decided_and_the_words_say_whe
     monkeypatch.setattr("secure_ml_api.models.store.write_life", refused)
     words = f"{store.models_directory}: Read-only file system; decide about models where their folder can be written"
     assert console.run("unload", "tiny") == (1, "", f"secure-ml-api: {words}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--percent", "nan"], "Invalid value for '--percent': nan is not a finite number."),
+        (["--max-error-rate", "nan"], "Invalid value for '--max-error-rate': nan is not a finite number."),
+        (["--max-latency-ratio", "inf"], "Invalid value for '--max-latency-ratio': inf is not a finite number."),
+    ],
+)
+def test_bound_of_a_canary_that_is_no_number_is_bad_usage(console: Console, arguments: list[str], reason: str) -> None:
+    status, _, err = console.run("canary", "tiny", "2", *arguments)
+    assert (status, reason in err) == (2, True)
+
+
+def test_version_that_there_cannot_be_is_bad_usage(console: Console) -> None:
+    status, _, err = console.run("canary", "tiny", "../../x")
+    assert (status, "'../../x' is not a version that a package can have" in err) == (2, True)
+
+
+@pytest.mark.parametrize("trial", ["canary", "shadow"])
+def test_trial_of_what_serves_already_is_warned_of(console: Console, store: Store, trial: str) -> None:
+    store.promote("tiny", "2")
+    status, _, err = console.run(trial, "tiny", "2")
+    warning = "secure-ml-api: warning: tiny/2 is what serves; its trial begins when another version is promoted"
+    assert (status, err) == (0, warning)
+
+
+def test_latency_of_a_canary_of_all_callers_has_nothing_to_be_compared_with(console: Console, store: Store) -> None:
+    status, _, err = console.run("canary", "tiny", "2", "--percent", "100", "--max-latency-ratio", "2")
+    assert status == 2
+    assert "give --percent below 100" in err
+    assert store.life("tiny") == Life()
 
 
 @pytest.mark.parametrize("arguments", [["load"], ["unload"], ["shadow", "--off"], ["canary", "--off"]])

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
@@ -51,6 +52,11 @@ class Worker:
     def start(self) -> Worker:
         self.caretaker.start_worker(self.slot, self._tell)
         return self
+
+    def take_canary_back(self) -> bool:
+        """The one that this worker knows of, whatever the home says by now."""
+        canary = self.registry.canary("tiny")
+        return canary is not None and self.caretaker.take_canary_back("tiny", canary.rules.trial)
 
     def _tell(self, before: object, after: object) -> None:
         self.told.append(([model.version for model in _models(before)], [model.version for model in _models(after)]))
@@ -198,10 +204,45 @@ def _read_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_canary_is_taken_back_in_the_home(on_trial: Store, changes: Changes) -> None:
     worker = Worker(on_trial, changes).start()
-    worker.caretaker.take_canary_back("tiny")
+    assert worker.take_canary_back()
     wait_until(lambda: worker.registry.canary("tiny") is None)
     assert on_trial.life("tiny").canary is None
     worker.caretaker.stop()
+
+
+def test_a_canary_is_taken_back_by_one_of_the_workers_that_would(on_trial: Store, changes: Changes) -> None:
+    workers = [Worker(on_trial, changes, slot) for slot in range(4)]
+    with ThreadPoolExecutor(len(workers)) as pool:
+        assert sorted(pool.map(Worker.take_canary_back, workers)) == [False, False, False, True]
+
+
+def test_a_canary_that_was_set_again_is_not_taken_back_for_what_the_last_one_did(
+    on_trial: Store, changes: Changes
+) -> None:
+    worker = Worker(on_trial, changes)
+    on_trial.set_canary("tiny", None)
+    on_trial.set_canary("tiny", Canary(version="2", percent=50))
+    assert not worker.take_canary_back()
+    assert on_trial.life("tiny").canary is not None
+
+
+def test_end_of_a_canary_that_could_not_be_told_is_told_by_whoever_finds_it(
+    on_trial: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [Worker(on_trial, changes, slot) for slot in range(3)]
+
+    def cannot(_: object, __: str) -> int:
+        raise StorageUnavailable("the change cannot be told to the workers")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Changes, "announce", cannot)
+        assert workers[0].take_canary_back()
+    assert changes.wanted().number == 0
+    assert not workers[1].take_canary_back()
+    told = changes.wanted().number
+    assert told > 0
+    assert not workers[2].take_canary_back()
+    assert changes.wanted().number == told  # once is enough
 
 
 def test_a_canary_of_a_home_that_cannot_be_written_is_withheld_by_all_workers_and_after_a_reload(
@@ -210,7 +251,7 @@ def test_a_canary_of_a_home_that_cannot_be_written_is_withheld_by_all_workers_an
     workers = [Worker(on_trial, changes, slot).start() for slot in range(2)]
     assert all(worker.registry.canary("tiny") is not None for worker in workers)
     _read_only(monkeypatch)
-    workers[0].caretaker.take_canary_back("tiny")
+    assert [worker.take_canary_back() for worker in workers] == [True, False]
     wait_until(lambda: all(worker.registry.canary("tiny") is None for worker in workers))
     assert Worker(on_trial, changes).registry.canary("tiny") is None
     for worker in workers:
@@ -223,7 +264,7 @@ def test_a_canary_that_is_decided_anew_is_not_the_one_that_was_withheld(
     worker = Worker(on_trial, changes)
     with monkeypatch.context() as patched:
         _read_only(patched)
-        worker.caretaker.take_canary_back("tiny")
+        assert worker.take_canary_back()
     on_trial.set_canary("tiny", Canary(version="2", percent=5))
     again = Worker(on_trial, changes).registry.canary("tiny")
     assert again is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,12 @@ def serving(store: Store) -> Registry:
     return registry
 
 
+def trial_of(store: Store) -> str:
+    canary = store.life("tiny").canary
+    assert canary is not None
+    return canary.trial
+
+
 def answered_by(registry: Registry, caller: str | None = "shop", version: str | None = None) -> str:
     return registry.resolve("tiny", version, caller).version
 
@@ -55,6 +63,7 @@ def test_nothing_decided_is_a_model_that_serves(store: Store) -> None:
             percent=st.floats(0, 100, exclude_min=True),
             max_error_rate=st.none() | st.floats(0, 1),
             minimum_requests=st.integers(1, 10**6),
+            trial=st.text("0123456789abcdef", max_size=32),
         ),
         shadow=st.none() | st.just("3"),
     )
@@ -71,6 +80,13 @@ def test_spoiled_file_is_named_and_the_model_serves_on(store: Store, data: str) 
     registry = serving(store)
     assert "life.json is not what this program wrote" in registry.problems["tiny/life.json"]
     assert answered_by(registry) == "1"
+
+
+def test_file_from_before_there_were_trials_is_read_and_its_canary_can_be_ended(store: Store) -> None:
+    (store.models_directory / "tiny" / "life.json").write_text('{"canary": {"version": "2", "percent": 30.0}}')
+    assert store.life("tiny").canary == Canary(version="2", percent=30)
+    assert store.end_trial("tiny", "")
+    assert store.life("tiny") == Life()
 
 
 def test_file_that_is_a_link_is_not_followed(store: Store, tmp_path: Path) -> None:
@@ -155,6 +171,47 @@ def test_canary_that_is_not_loaded_answers_nobody(store: Store) -> None:
     store.set_canary("tiny", Canary(version="2", percent=100))
     (store.models_directory / "tiny" / "2" / "model.onnx").write_bytes(b"something else")
     assert answered_by(serving(store)) == "1"
+
+
+def test_each_time_that_a_canary_is_set_it_is_another_trial(store: Store) -> None:
+    canary, trials = Canary(version="2", percent=30), set()
+    for _ in range(3):
+        store.set_canary("tiny", canary)
+        trials.add(trial_of(store))
+        assert store.life("tiny").canary == canary.model_copy(update={"trial": trial_of(store)})
+    assert len(trials) == 3
+
+
+def test_trial_that_is_over_cannot_end_the_next(store: Store) -> None:
+    store.set_canary("tiny", Canary(version="2", percent=30))
+    first = trial_of(store)
+    store.set_canary("tiny", Canary(version="2", percent=30))
+    assert not store.end_trial("tiny", first)
+    assert store.end_trial("tiny", trial_of(store))
+    assert store.life("tiny").canary is None
+
+
+@pytest.mark.parametrize("decide", ["end_trial", "set_shadow"])
+def test_what_is_decided_is_read_and_written_while_nobody_else_decides(
+    store: Store, monkeypatch: pytest.MonkeyPatch, decide: str
+) -> None:
+    store.set_canary("tiny", Canary(version="2", percent=30))
+    argument = {"end_trial": trial_of(store), "set_shadow": "2"}[decide]
+    folder = os.open(store.models_directory / "tiny", os.O_RDONLY | os.O_DIRECTORY)
+    is_alone = []
+
+    def read_and_look(directory: Path) -> Life:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_alone.append(False)
+        except BlockingIOError:
+            is_alone.append(True)
+        return read_life(directory)
+
+    monkeypatch.setattr("secure_ml_api.models.store.read_life", read_and_look)
+    getattr(store, decide)("tiny", argument)
+    os.close(folder)
+    assert is_alone == [True]
 
 
 def test_promotion_of_a_canary_or_shadow_ends_its_trial(store: Store) -> None:

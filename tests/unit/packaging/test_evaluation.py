@@ -101,6 +101,36 @@ def test_data_that_does_not_fit_is_refused_by_name(store: Store, columns: dict[s
         evaluate(loaded(store, "iris"), table, "species")
 
 
+@pytest.mark.parametrize(
+    ("truth", "reason"),
+    [
+        (np.array([1.0, np.nan]), "'sum' has no finite number in row 2 of the data"),
+        (np.array([np.inf, 1.0]), "'sum' has no finite number in row 1 of the data"),
+        (np.array(["1", "much"], dtype=object), "'sum' has text, 'much' in row 2 of the data; true answers of this"),
+    ],
+)
+def test_truth_that_is_no_number_is_refused_by_row(tmp_path: Path, truth: Any, reason: str) -> None:
+    small = store_in(tmp_path)
+    publish(small)
+    with pytest.raises(PackingError, match=reason):
+        evaluate(loaded(small, "tiny"), Table({"a": np.ones(2), "b": np.ones(2), "sum": truth}), "sum")
+
+
+def test_answer_that_is_no_number_is_refused_by_row(tmp_path: Path) -> None:
+    small = store_in(tmp_path)
+    publish(small, weights=(3e37, 3e37))
+    table = Table({"a": np.array([0.0, 3e38]), "b": np.array([0.0, 3e38]), "sum": np.ones(2)})
+    with pytest.raises(PackingError, match="the model answers row 2 of the data with a value that is no number"):
+        evaluate(loaded(small, "tiny"), table, "sum")
+
+
+def test_one_row_has_no_share_of_its_variance(tmp_path: Path) -> None:
+    small = store_in(tmp_path)
+    publish(small)
+    found = evaluate(loaded(small, "tiny"), Table({"a": np.ones(1), "b": np.ones(1), "sum": np.ones(1)}), "sum")
+    assert set(found.metrics) == {"mae", "rmse", "median_absolute_error"}
+
+
 def test_model_beside_itself_is_not_distinguishable(store: Store) -> None:
     found = evaluate(loaded(store, "iris"), flowers(), "species")
     difference = compare(found, found)
@@ -175,6 +205,29 @@ def test_evaluation_is_told_drawn_kept_in_a_signed_card_and_promoted_by(
     assert store.versions("iris") == ["1", "2"]
     told(home, capsys, monkeypatch, "promote", "iris", "2", "--if", "accuracy>=0.95")
     assert store.aliases("iris")["production"] == "2"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("iris/2", "x.svg", "say 'iris:2': NAME:VERSION, with a colon"),
+        ("iris:2", "nowhere/x.svg", "nowhere/x.svg cannot be written: No such file or directory"),
+    ],
+)
+def test_evaluation_that_was_asked_for_in_a_wrong_way_is_not_kept(
+    home: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    wrong: tuple[str, str, str],
+) -> None:
+    model, plot, reason = wrong
+    asked = ("evaluate", model, "--data", str(tmp_path / "flowers.csv"), "--target", "species")
+    with pytest.raises(SystemExit):
+        told(home, capsys, monkeypatch, *asked, "--plot", str(tmp_path / plot))
+    assert reason in capsys.readouterr().err
+    store = store_in(home)
+    assert not read_card(store, "iris", "2", store.verify("iris", "2").artifact.digest).evaluations
 
 
 def test_metadata_and_the_command_show_the_card(

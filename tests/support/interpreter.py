@@ -17,7 +17,12 @@ def lets_others_run(work: Callable[[], object]) -> bool:
     """
     interval = sys.getswitchinterval()
     begun, ran = Event(), Event()
-    other = Thread(target=lambda: begun.wait() and ran.set(), daemon=True)
+
+    def wait() -> None:
+        begun.wait()
+        ran.set()
+
+    other = Thread(target=wait, daemon=True)
     other.start()
     sys.setswitchinterval(3600)
     try:

@@ -90,6 +90,14 @@ class Registry:
                     self._warm(draft, model)
             self._shelf = draft.shelf()
 
+    def lacks(self, names: Collection[str] | None = None) -> bool:
+        """Whether ``refresh`` has versions to load that are not loaded yet; raises HomeError as the store does."""
+        loaded = self._shelf.models
+        return any(
+            not loaded.get(name, {}).keys() >= set(self._store.versions(name))
+            for name in (self._store.names() if names is None else names)
+        )
+
     def resolve(self, name: str, version: str | None = None, caller: str | None = None) -> Model:
         """The model that answers for ``name``: of the given version or alias, otherwise the one that serves.
 

@@ -39,6 +39,7 @@ from .models.changes import Changes
 from .models.installed import installed
 from .models.registry import Registry
 from .models.store import Store
+from .models.turns import Turns
 from .models.withheld import Withheld
 from .quota.opening import open_limiter
 from .runtimes.protocol import Runtime
@@ -84,9 +85,14 @@ def create_app(settings: Settings, runtimes: Sequence[Runtime] = ()) -> Flask:
     tracing = open_tracing(settings.telemetry)
     doormen = post_doormen(app, settings, stores, untraced if tracing is None else tracing.outgoing)
     services = _services(settings, stores, doormen, runtimes, tracing)
-    changes = Changes(settings.run_directory)
+    run = settings.run_directory
     caretaker = Caretaker(
-        Store.of(settings), services.registry, changes, Withheld.of(settings), settings.models.watch_seconds
+        Store.of(settings),
+        services.registry,
+        Changes(run),
+        Turns(run),
+        Withheld.of(settings),
+        watch_seconds=settings.models.watch_seconds,
     )
     services.registry.load()
     house = House(settings, stores, doormen, services, caretaker, tracing)

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from conftest import copied
 from secure_ml_api.cli.stores import opened
@@ -21,6 +20,7 @@ from secure_ml_api.models.life import Canary
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.withheld import Withheld
 from secure_ml_api.settings import read_settings
+from support.graphs import big_graph, graph_of
 from support.open_loop import OpenLoop, post
 from support.packages import publish, store_in
 from support.server import ClientSecret, Reply, RunningServer, command_line, wait_until
@@ -216,7 +216,7 @@ def test_who_decided_what_is_in_the_audit_trail(living: Living) -> None:
 
 
 def test_unloading_gives_the_memory_back(living: Living) -> None:
-    publish(living.store, name="big", graph=_big_graph())
+    publish(living.store, name="big", graph=big_graph(BIG_MIB))
     before = _pss_mib(living.server)
     assert living.repository("big", "load").status == 200
     loaded = _pss_mib(living.server)
@@ -259,19 +259,6 @@ def _pss_mib(server: RunningServer) -> float:
     )
 
 
-def _graph(nodes: list[Any], constants: list[Any]) -> bytes:
-    made = helper.make_graph(
-        nodes,
-        "life",
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["rows", 2])],
-        [helper.make_tensor_value_info("value", TensorProto.FLOAT, ["rows"])],
-        constants,
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    data: bytes = model.SerializeToString()
-    return data
-
-
 def _fails_on_the_row() -> bytes:
     """It weighs, and looks in a table of one for what stands at the hundredth place when it weighs five."""
     constants = [
@@ -291,22 +278,7 @@ def _fails_on_the_row() -> bytes:
         helper.make_node("Gather", ["table", "index"], ["zero"]),
         helper.make_node("Add", ["product", "zero"], ["value"]),
     ]
-    return _graph(nodes, constants)
-
-
-def _big_graph() -> bytes:
-    """It weighs, and adds one of many zeros; which one, no optimiser can know."""
-    weights = numpy_helper.from_array(np.array([1, 2], dtype=np.float32), "weights")
-    zeros = numpy_helper.from_array(np.zeros(BIG_MIB * 1024 * 1024 // 4, dtype=np.float32), "zeros")
-    nothing = numpy_helper.from_array(np.array(0, dtype=np.float32), "nothing")
-    nodes = [
-        helper.make_node("MatMul", ["input", "weights"], ["product"]),
-        helper.make_node("Mul", ["product", "nothing"], ["first"]),
-        helper.make_node("Cast", ["first"], ["index"], to=TensorProto.INT64),
-        helper.make_node("Gather", ["zeros", "index"], ["zero"]),
-        helper.make_node("Add", ["product", "zero"], ["value"]),
-    ]
-    return _graph(nodes, [weights, zeros, nothing])
+    return graph_of(nodes, constants)
 
 
 def test_json_of_every_command_is_for_programs(living: Living) -> None:

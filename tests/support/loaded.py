@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from support.hanging import SCOPES
-from support.open_loop import OpenLoop, Outcome, post
+from support.open_loop import Answer, OpenLoop, Outcome, post
 from support.server import Reply, RunningServer
 
 HANGING = (sys.executable, "-m", "support.hanging")
@@ -46,6 +46,14 @@ class Loaded:
                 yield load
             finally:
                 load.stop()
+
+    @staticmethod
+    def by_model(outcome: Outcome, rate: float) -> dict[str, Outcome]:
+        """Which answers of such a load are from which model."""
+        parts: dict[str, list[Answer]] = {"tiny": [], "sleeper": []}
+        for answer in outcome.answers:
+            parts[("tiny", "sleeper")[round(answer.due_at * rate) % 2]].append(answer)
+        return {model: Outcome(answers) for model, answers in parts.items()}
 
     def ask(self, model: str, *features: float, headers: Mapping[str, str] | None = None) -> Reply:
         """One prediction, by a caller of its own, who comes again when the server says that it is overloaded."""

@@ -12,7 +12,8 @@ import click
 from ..settings import Settings
 from .common import home_option, json_option, load, say
 
-_PATIENCE_SECONDS = 60.0
+# Workers load one after the other.
+_PATIENCE_SECONDS = 120.0
 
 
 class _FiniteRange(click.FloatRange):
@@ -35,7 +36,7 @@ class Effect(NamedTuple):
 def take_effect(settings: Settings, name: str) -> Effect:
     """Let the server that runs on this home, if one does, take what was decided about ``name``.
 
-    Raises HomeError when a worker has not done so in a minute, or with what a worker found wrong.
+    Raises HomeError when a worker has not done so in two minutes, or with what a worker found wrong.
     """
     from ..errors import HomeError
     from ..models.changes import Changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from threading import Event, Thread
 
 from ..errors import DeadlineExceeded, ModelNotFound, NotReady, OperatorError, PackageRefused, StorageUnavailable
@@ -14,11 +14,14 @@ from .memory import give_memory_back
 from .model import Model
 from .registry import Registry
 from .store import Store
+from .turns import Turns
 from .withheld import Withheld
 
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
+# Who has waited for so long loads beside the others: one of them may hang.
+_PATIENCE_SECONDS = 60.0
 
 OnRefresh = Callable[[Sequence[Model], Sequence[Model]], None]
 """Told of the models before and after."""
@@ -28,17 +31,27 @@ class Caretaker:
     """One worker's; ``watch_seconds`` is how often the folder is looked at without being told, 0 for never."""
 
     def __init__(
-        self, store: Store, registry: Registry, changes: Changes, withheld: Withheld, watch_seconds: float = 0.0
+        self,
+        store: Store,
+        registry: Registry,
+        changes: Changes,
+        turns: Turns,
+        withheld: Withheld,
+        *,
+        watch_seconds: float = 0.0,
     ) -> None:
         """To be made before ``registry`` loads: what is announced later is taken by the worker."""
         self._store = store
         self._registry = registry
         self._changes = changes
+        self._turns = turns
         self._withheld = withheld
         self._watch_seconds = watch_seconds
         self._taken = changes.wanted()
         self._seen: object = None
         self._next_look = 0.0
+        self._is_folder_due = False
+        self._up_to_date_at = 0.0
         self._slot = 0
         self._on_refresh: OnRefresh = lambda _before, _after: None
         self._stopped = Event()
@@ -52,6 +65,7 @@ class Caretaker:
         else:
             self._report(wanted)
         self._seen = self._store.fingerprint() if self._watch_seconds else None
+        self._up_to_date_at = time.monotonic()
         Thread(target=self._live, name="models", daemon=True).start()
 
     def stop(self) -> None:
@@ -106,13 +120,29 @@ class Caretaker:
     def _live(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
             try:
-                wanted = self._changes.wanted()
-                if self._has_folder_changed():
-                    self._refresh(wanted, None)
-                elif wanted.number > self._taken.number:
-                    self._refresh(wanted, self._announced(wanted))
+                self._look()
             except Exception:
                 log.exception("the models folder could not be looked at")
+
+    def _look(self) -> None:
+        """Take what has changed, as soon as it is this worker's turn."""
+        wanted = self._changes.wanted()
+        self._is_folder_due |= self._has_folder_changed()
+        if self._is_folder_due or wanted.number > self._taken.number:
+            names = None if self._is_folder_due else self._announced(wanted)
+            with self._turn(names) as is_ours:
+                if not is_ours and time.monotonic() < self._up_to_date_at + _PATIENCE_SECONDS:
+                    return
+                self._is_folder_due = False
+                self._refresh(wanted, names)
+        self._up_to_date_at = time.monotonic()
+
+    def _turn(self, names: Collection[str] | None) -> AbstractContextManager[bool]:
+        """Only to load versions is one waited for: what else is decided about models is taken at once."""
+        with suppress(OperatorError):  # said when the models are refreshed
+            if not self._registry.lacks(names):
+                return nullcontext(True)
+        return self._turns.taken()
 
     def _has_folder_changed(self) -> bool:
         now = time.monotonic()

@@ -37,6 +37,7 @@ class Registry:
         self._threads = threads
         self._runtimes = {runtime.name: runtime for runtime in runtimes or RUNTIMES}
         self._shelf = Draft().shelf()
+        self._stamps: dict[tuple[str, str], tuple[str, object]] = {}
         self._lock = Lock()
 
     def load(self) -> None:
@@ -71,11 +72,12 @@ class Registry:
             self._shelf = draft.shelf()
 
     def refresh(self, names: Collection[str] | None = None) -> None:
-        """Take the models in ``names`` as they are in the home now, in a worker that serves, verifying them anew.
+        """Take the models in ``names`` as they are in the home now, in a worker that serves.
 
-        Without names all that the home holds, where what is loaded already is not verified again. All changes at once,
-        when everything new is loaded and warm. A version that fails is named in ``problems`` and changes nothing for
-        the others. Raises KeyFileError as ``load`` does.
+        What is loaded already is verified again when its files were touched since. Without names all that the home
+        holds, where what is loaded already is not looked at. All changes at once, when everything new is loaded and
+        warm. A version that fails is named in ``problems`` and changes nothing for the others. Raises KeyFileError as
+        ``load`` does.
         """
         with self._lock:
             there = self._store.names()
@@ -89,6 +91,14 @@ class Registry:
                 for model in [model for model in versions.values() if id(model) not in known]:
                     self._warm(draft, model)
             self._shelf = draft.shelf()
+
+    def lacks(self, names: Collection[str] | None = None) -> bool:
+        """Whether ``refresh`` has versions to load that are not loaded yet; raises HomeError as the store does."""
+        loaded = self._shelf.models
+        return any(
+            not loaded.get(name, {}).keys() >= set(self._store.versions(name))
+            for name in (self._store.names() if names is None else names)
+        )
 
     def resolve(self, name: str, version: str | None = None, caller: str | None = None) -> Model:
         """The model that answers for ``name``: of the given version or alias, otherwise the one that serves.
@@ -183,12 +193,17 @@ class Registry:
                 self._admit(draft, name, version, waits=waits)
 
     def _admit(self, draft: Draft, name: str, version: str, *, waits: bool) -> None:
+        kept = self._shelf.models.get(name, {}).get(version)
+        stamp = self._store.stamp(name, version)  # before the files are read, so that whatever comes later is seen
+        if kept is not None and stamp is not None and self._stamps.get((name, version)) == (kept.digest, stamp):
+            draft.models[name][version] = kept
+            return
         try:
             package = self._store.verify(name, version)
         except PackageRefused as refused:
             draft.problems[f"{name}/{version}"] = str(refused)
             return
-        kept = self._shelf.models.get(name, {}).get(version)
+        self._stamps[name, version] = package.artifact.digest, stamp
         if kept is not None and kept.digest == package.artifact.digest:
             draft.models[name][version] = kept
             return

@@ -18,7 +18,7 @@ from .life import Canary, Life, read_life, write_life
 from .manifest import Manifest
 from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
 from .signing import create_signing_key, read_signing_key, read_verifying_key, sign
-from .verification import VerifiedPackage, verify_package
+from .verification import VerifiedPackage, stamp_package, verify_package
 
 
 class Store:
@@ -47,6 +47,14 @@ class Store:
     def verify(self, name: str, version: str) -> VerifiedPackage:
         """The package, verified; raises PackageRefused, or KeyFileError when there is no key to verify with."""
         return verify_package(self.models_directory, name, version, read_verifying_key(self.keys_directory))
+
+    def stamp(self, name: str, version: str) -> object:
+        """Another value whenever ``verify`` may find something else; None when there is no telling.
+
+        Raises KeyFileError as ``verify`` does.
+        """
+        stamp = stamp_package(self.models_directory, name, version)
+        return stamp and (read_verifying_key(self.keys_directory).public_bytes_raw(), stamp)
 
     def publish(self, manifest: Manifest, files: Mapping[str, bytes]) -> VerifiedPackage:
         """Sign ``manifest`` and put the package in place in one step; raises PackageRefused when the version exists.

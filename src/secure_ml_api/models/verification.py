@@ -46,6 +46,26 @@ def verify_package(models_directory: Path, name: str, version: str, key: Ed25519
         raise PackageRefused(f"{where}: cannot be read ({error.strerror})") from None
 
 
+def stamp_package(models_directory: Path, name: str, version: str) -> object:
+    """Another value whenever a file of the version came, went or was touched; None when there is no telling."""
+    try:
+        directory = _open_directory(models_directory, name, version)
+    except (PackageRefused, OSError):
+        return None
+    try:
+        with os.scandir(directory) as entries:
+            return tuple(sorted(_touched(entry) for entry in entries))
+    except OSError:
+        return None
+    finally:
+        os.close(directory)
+
+
+def _touched(entry: os.DirEntry[str]) -> tuple[str, int, int, int, int, int]:
+    status = entry.stat(follow_symlinks=False)
+    return entry.name, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def _verified(models_directory: Path, name: str, version: str, key: Ed25519PublicKey) -> VerifiedPackage:
     if not (is_plain(name) and is_plain(version)):
         raise PackageRefused("the name or version is not one that a package can have")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Literal
 
@@ -22,13 +23,19 @@ _TENSOR_EXTERNAL_DATA = 13
 _TENSOR_DATA_LOCATION = 14
 _MAX_DEPTH = 64
 
+# The C library's search: Python's own keeps the interpreter from all requests until it has seen every byte.
+_find = ctypes.CDLL(None).memmem
+_find.restype = ctypes.c_void_p
+_find.argtypes = (ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t)
+_WORD = b"location"
+
 
 def mentions_external_data(model: bytes) -> bool:
     """Whether any tensor of ``model`` says that its data is elsewhere; True as well for bytes that are no protobuf.
 
     Data elsewhere needs an entry with the key ``location``, so bytes without that word are settled at memory speed.
     """
-    if b"location" not in model:
+    if not _find(model, len(model), _WORD, len(_WORD)):
         return False
     try:
         return _external(memoryview(model), "model", 0)

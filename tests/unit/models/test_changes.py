@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
@@ -20,6 +21,7 @@ from secure_ml_api.models.life import Canary
 from secure_ml_api.models.model import Model
 from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
+from secure_ml_api.models.turns import Turns
 from secure_ml_api.models.withheld import Withheld
 from support.packages import publish, store_in
 from support.server import wait_until
@@ -43,7 +45,8 @@ class Worker:
     def __init__(self, store: Store, changes: Changes, slot: int = 0, watch_seconds: float = 0.0) -> None:
         self.withheld = Withheld(store.models_directory, store.models_directory.parent)
         self.registry = Registry(store, withheld=self.withheld)
-        self.caretaker = Caretaker(store, self.registry, changes, self.withheld, watch_seconds)
+        turns = Turns(store.models_directory.parent / "run", places=1)
+        self.caretaker = Caretaker(store, self.registry, changes, turns, self.withheld, watch_seconds=watch_seconds)
         self.registry.load()
         self.registry.warm_up()
         self.told: list[tuple[list[str], list[str]]] = []
@@ -145,6 +148,47 @@ def test_worker_that_starts_later_takes_what_was_announced_since_its_master_load
     assert late.registry.resolve("tiny").version == "2"
     with pytest.raises(ModelNotFound):
         late.registry.resolve("other")  # of which nobody has said anything
+
+
+@pytest.fixture
+def turn_of_another(tmp_path: Path) -> Iterator[None]:
+    """It is the turn of another worker to load models, and stays so."""
+    with Turns(tmp_path / "run", places=1).taken() as taken:
+        assert taken
+        yield
+
+
+@pytest.mark.usefixtures("turn_of_another")
+def test_worker_whose_turn_it_is_not_loads_nothing_and_takes_what_needs_no_loading(
+    worker: Worker, store: Store, changes: Changes
+) -> None:
+    publish(store, version="2")
+    changes.announce("tiny")
+    assert changes.wait(changes.wanted().number, time.monotonic() + 0.5) is None
+    assert worker.registry.resolve("tiny").version == "1"
+    shutil.rmtree(store.models_directory / "tiny" / "2")
+    worker.caretaker.change("tiny", lambda store: store.unload("tiny"), in_a_minute())
+    with pytest.raises(ModelNotFound):
+        worker.registry.resolve("tiny")
+
+
+def test_worker_loads_when_its_turn_has_come(worker: Worker, store: Store, changes: Changes, tmp_path: Path) -> None:
+    publish(store, version="2")
+    with Turns(tmp_path / "run", places=1).taken():
+        changes.announce("tiny")
+        assert changes.wait(changes.wanted().number, time.monotonic() + 0.5) is None
+    assert changes.wait(changes.wanted().number, in_a_minute()) is not None
+    assert worker.registry.resolve("tiny").version == "2"
+
+
+@pytest.mark.usefixtures("turn_of_another")
+def test_worker_that_has_waited_long_enough_loads_although_another_one_does(
+    worker: Worker, store: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("secure_ml_api.models.caretaker._PATIENCE_SECONDS", 0.3)
+    publish(store, version="2")
+    assert changes.wait(changes.announce("tiny"), in_a_minute()) is not None
+    assert worker.registry.resolve("tiny").version == "2"
 
 
 def test_model_that_there_is_not_and_one_that_does_not_load_are_told_apart(worker: Worker, store: Store) -> None:

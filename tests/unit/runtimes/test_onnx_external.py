@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from secure_ml_api.runtimes.onnx_external import mentions_external_data
+from support.interpreter import lets_others_run
 from support.packages import weighing_graph
 
 
@@ -54,6 +55,11 @@ def test_weights_of_a_function_in_another_file_are_found() -> None:
     node.attribute.append(helper.make_attribute("value", outside_tensor()))
     model.functions.append(helper.make_function("d", "f", [], ["out"], [node], [helper.make_opsetid("", 18)]))
     assert mentions_external_data(model.SerializeToString())
+
+
+def test_requests_are_answered_while_a_large_model_is_searched() -> None:
+    large = bytes(16 * 1024 * 1024)
+    assert lets_others_run(lambda: mentions_external_data(large))
 
 
 def test_the_word_alone_is_no_external_data() -> None:

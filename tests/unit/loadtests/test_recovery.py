@@ -54,6 +54,13 @@ def test_what_is_taken_at_the_start_and_kept_is_no_growth() -> None:
     assert memory_growth_bytes(samples(10, 90, 100, 100, 100, 100, 100, 100)) == 0
 
 
+def test_what_is_taken_for_a_moment_and_given_back_is_no_growth() -> None:
+    rarely, often = [150] + [100] * 9, [100] + [150] * 9
+    assert memory_growth_bytes(samples(*rarely, *rarely, *often, *often)) == 0
+    leaking = [size + 30 for size in rarely]
+    assert memory_growth_bytes(samples(*rarely, *rarely, *often, *leaking)) == 30
+
+
 def test_without_enough_looks_at_the_memory_nothing_is_said() -> None:
     assert memory_growth_bytes(samples(None, None, None, None, None, None, None, None)) is None
     assert memory_growth_bytes(samples(1, 2, 3)) is None

@@ -131,7 +131,7 @@ def _processes(about: Path) -> list[str]:
 
 
 def _workers(reports: Path) -> list[int]:
-    """The processes that send requests for the run whose report goes to ``reports``: children of one that conducts it."""
+    """The processes that send requests: children of the one that conducts the run; all of them name ``reports``."""
     locust = {int(pid) for pid in _processes(reports)}
     parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in locust}
     return [pid for pid in sorted(locust) if parents.get(parents[pid]) in locust]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.database.engine import Database
@@ -19,6 +20,10 @@ from support.postgres_server import PostgresServer
 from support.workers import one_at_a_time, scheduler, shared_directory, slow_folders_first
 
 _LONGEST_ID = 100
+
+# How long an example may take would be a bet on what else the machine does.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -34,7 +34,7 @@ system-packages:
 	@sh tests/system-packages.sh
 
 check: $(VENV)/.ready-test            ## Everything that needs no server and packs no model: under a minute on a free machine
-	@$(MAKE) --no-print-directory lint types
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types
 	$(BIN)/python -m pytest tests/unit -q -m "not slow" $(IN_PARALLEL)
 
 lint: $(VENV)/.ready-test            ## Ruff and the direction of imports

@@ -11,9 +11,11 @@ FAULT_TESTS := tests/e2e/faults
 IMAGE_TESTS := tests/images
 DEPLOY_TOOLS := .deploy-tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Modules are compiled when they are first imported, and then stay so: most of what is installed never is.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types deploy-tools docs lock loadtest compare bench faults images fuzz sbom clean
+.PHONY: help setup run test system-packages check lint types deploy-tools docs lock loadtest compare bench faults images fuzz sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -22,17 +24,19 @@ setup: $(VENV)/.ready-train            ## Make .venv with what serving and train
 run: setup            ## Train, sign and serve the example models, and print a curl command
 	@exec $(BIN)/secure-ml-api serve --home $(HOME_DIR) --demo
 
-test: $(VENV)/.ready-test            ## Set up and run the whole test suite
-	@PYTHON=$(BIN)/python sh tests/system-packages.sh
+test:            ## Set up and run the whole test suite
+	@$(MAKE) --no-print-directory -j 2 $(VENV)/.ready-test system-packages
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types deploy-tools
-	@# Python is started hundreds of times: compiling everything each time would take as long again as the tests.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS) --ignore $(IMAGE_TESTS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS) --ignore $(IMAGE_TESTS)
 	@# By themselves: what a fault does to a server under load is not to be told from what other tests do to it.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadscope -p no:benchmark $(FAULT_TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:benchmark $(FAULT_TESTS)
+
+system-packages:
+	@sh tests/system-packages.sh
 
 check: $(VENV)/.ready-test            ## Everything that needs no server and packs no model: under a minute on a free machine
-	@$(MAKE) --no-print-directory lint types
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest tests/unit -q -m "not slow" $(IN_PARALLEL)
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types
+	$(BIN)/python -m pytest tests/unit -q -m "not slow" $(IN_PARALLEL)
 
 lint: $(VENV)/.ready-test            ## Ruff and the direction of imports
 	$(BIN)/ruff check .
@@ -93,12 +97,12 @@ clean:            ## Remove the environment and all that tests and runs left beh
 $(VENV)/.ready-test: locks/torch.lock
 $(VENV)/.ready-%: locks/%.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "secure-ml-api needs Python 3.11 or newer; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	  { echo "secure-ml-api needs Python 3.11 or newer; name one: make … PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing ($*) into $(VENV) …"
-	@$(PIP) install --require-hashes -r locks/$*.txt
-	@[ $* != test ] || $(PIP) install --require-hashes --no-deps -r locks/torch.lock
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-compile --require-hashes -r locks/$*.txt
+	@[ $* != test ] || $(PIP) install --no-compile --require-hashes --no-deps -r locks/torch.lock
+	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # By themselves, as they pin a hundred packages in versions of their own.

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from docutils import nodes
-from pygments.lexers.special import TextLexer
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
@@ -84,4 +83,3 @@ class LinksOfTheRepository(SphinxTransform):
 
 def setup(app: Sphinx) -> None:
     app.add_transform(LinksOfTheRepository)
-    app.add_lexer("mermaid", TextLexer)  # drawn where Markdown is shown as it is; its program would come from elsewhere

@@ -73,8 +73,8 @@ def judge(environment: Environment, **_: Any) -> None:
     if isinstance(environment.runner, WorkerRunner) or options is None:
         return
     environment.process_exit_code = 1  # until it is known to be otherwise: locust goes on when this function raises
-    record = recorder.finished()
-    record.facts |= facts(environment)
+    record = recorder.finished(environment.runner)
+    record.facts |= facts(environment, len(record.lost_workers))
     record.errors = [
         f"{error.occurrences} times: {error.name}: {error.error}" for error in environment.stats.errors.values()
     ]
@@ -96,16 +96,17 @@ def judge(environment: Environment, **_: Any) -> None:
     environment.process_exit_code = 1 if broken else 0
 
 
-def facts(environment: Environment) -> dict[str, str]:
+def facts(environment: Environment, lost_workers: int) -> dict[str, str]:
     """Under what circumstances the run was made."""
     options = environment.parsed_options
     assert options is not None
     workers = getattr(environment.runner, "worker_index_max", 0)
+    lost = f", {lost_workers} of them lost" if lost_workers else ""
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "server": str(environment.host),
         "scenarios": ", ".join(sorted(kind.scenario for kind in environment.user_classes if issubclass(kind, Caller))),
-        "load generator": f"{workers} worker processes" if workers else "one process",
+        "load generator": f"{workers} worker processes{lost}" if workers else "one process",
         "shape": f"{options.shape}: {SHAPES[options.shape].words}",
     }
 

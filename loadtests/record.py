@@ -59,6 +59,14 @@ class Sample:
     server_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LostWorker:
+    """A process that sent requests and went away before the run was over, and the second in which that was noticed."""
+
+    name: str
+    second: int
+
+
 @dataclass(slots=True)
 class Record:
     """A run. ``facts`` are words for its report, by what they are about."""
@@ -70,6 +78,7 @@ class Record:
     samples: list[Sample] = field(default_factory=list)
     requests: list[Figures] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    lost_workers: list[LostWorker] = field(default_factory=list)
     stopped_because: str = ""
 
     def points(self, *, without_last_seconds: int = 0) -> list[Point]:
@@ -97,6 +106,7 @@ class Record:
         data["phases"] = [asdict(phase) for phase in self.phases]
         data["samples"] = [asdict(sample) for sample in self.samples]
         data["requests"] = [_figures_data(figures) for figures in self.requests]
+        data["lost_workers"] = [asdict(worker) for worker in self.lost_workers]
         path.write_text(json.dumps(data), "utf-8")
 
     @classmethod
@@ -107,6 +117,7 @@ class Record:
         data["phases"] = [Phase(**phase) for phase in data["phases"]]
         data["samples"] = [Sample(**sample) for sample in data["samples"]]
         data["requests"] = [_figures(figures) for figures in data["requests"]]
+        data["lost_workers"] = [LostWorker(**worker) for worker in data["lost_workers"]]
         return cls(**data)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import gevent  # type: ignore[import-untyped]
 import psutil
 from locust.env import Environment
-from locust.runners import MasterRunner, WorkerRunner
+from locust.runners import MasterRunner, Runner, WorkerRunner
 
 from .figures import together
 from .record import Phase, Record, Sample
@@ -20,6 +20,7 @@ from .server_processes import Followed
 from .shapes.catalogue import SHAPES
 from .shapes.stage import Stage
 from .timeline import Outcome, Tally, Timeline, outcome
+from .workers import Workers
 
 _MESSAGE = "loadtest"
 
@@ -36,6 +37,7 @@ class Recorder:
         self._stage_began = 0.0
         self._tallies: dict[str, Tally] = {}
         self._refusals = SHAPES[shape].refusals
+        self._workers = Workers()
         self._worker_cores: dict[str, float] = {}
         self._process = psutil.Process()  # of this process, which may have been forked since the last run
         self._process.cpu_percent()  # what comes next counts from here
@@ -90,11 +92,13 @@ class Recorder:
         return (
             f"{self.stage.name if self.stage else 'end'}  {callers} callers  {so_far.requests} requests  "
             f"{lately.answered / 3:.0f} per second  {so_far.failures} failed  {so_far.refused} refused  "
-            f"p95 {lately.percentile_ms(0.95):.0f} ms"
+            f"p95 {lately.percentile_ms(0.95):.0f} ms{self._workers.words()}"
         )
 
-    def finished(self) -> Record:
-        """The record, with what was counted by name."""
+    def finished(self, runner: Runner | None) -> Record:
+        """The record, with what was counted by name and the workers that were lost."""
+        self._workers.look(runner, cut_short=self.stage is not None)
+        self.record.lost_workers = self._workers.lost
         self.enter(None)
         self.record.requests = [tally.figures(name) for name, tally in sorted(self._tallies.items())]
         return self.record
@@ -111,6 +115,8 @@ class Recorder:
             gevent.sleep(1 - time.time() % 1)
             if not isinstance(runner, MasterRunner):
                 self._worker_cores["own"] = self._process.cpu_percent() / 100
+            for worker in self._workers.look(runner):
+                self._worker_cores.pop(worker.name, None)
             cores, size = server.look() if server else (None, None)
             second = int(time.time()) - 1
             record.samples.append(Sample(second, runner.user_count, self.generator_cores(), cores, size))

@@ -25,15 +25,26 @@ class Finding:
 
 
 def breaches(record: Record, thresholds: Thresholds, scenarios: Iterable[str]) -> list[str]:
-    """One line for each threshold that does not hold; a scenario without any answer is a breach in every shape."""
+    """One line for each threshold that does not hold.
+
+    In every shape, a worker that was lost is a breach, and so is a scenario without any answer.
+    """
     shape = thresholds.shapes.get(record.shape)
+    found = [*_lost_workers(record)]
     if record.shape == "plain":
-        return thresholds.breaches(record.requests, scenarios)
-    found = Thresholds().breaches(record.requests, scenarios)
+        return found + thresholds.breaches(record.requests, scenarios)
+    found += Thresholds().breaches(record.requests, scenarios)
     if shape is None:
         return found
     found += _broken_phases(record, shape.phases)
     return found + [finding.breach for finding in findings(record, shape) if finding.breach]
+
+
+def _lost_workers(record: Record) -> Iterator[str]:
+    """The others take its callers over, a while later, and what it had counted last is missing."""
+    for worker in record.lost_workers:
+        when = f", noticed {worker.second - record.phases[0].began:.0f} s into the run" if record.phases else ""
+        yield f"workers: {worker.name} was lost{when}: the load was not what was asked for"
 
 
 def _broken_phases(record: Record, phases: Mapping[str, Threshold]) -> Iterator[str]:

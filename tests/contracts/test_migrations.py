@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 from secure_ml_api.database.engine import Database
-from secure_ml_api.database.migrate import migrate, require_migrated
+from secure_ml_api.database.migrate import NEWEST, migrate, require_migrated
 from secure_ml_api.database.tables import metadata
 from secure_ml_api.errors import OperatorError
 
@@ -26,6 +26,11 @@ def test_processes_that_migrate_at_once_agree_on_who_does_it(database_url: str) 
         results = list(pool.map(migrate, [database_url] * 4))
     assert sorted(results) == [False, False, False, True]
     require_migrated(database_url)
+
+
+def test_the_last_step_is_the_one_that_alembic_finds(database: Database) -> None:
+    with database.session() as connection:
+        assert MigrationContext.configure(connection).get_current_revision() == NEWEST
 
 
 def test_migrated_schema_is_the_one_that_the_code_declares(database: Database) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import skops.io
+import pytest
 from lightgbm import LGBMClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -19,6 +19,7 @@ from secure_ml_api.runtimes.lightgbm import TREES_FILE, LightgbmRuntime
 from secure_ml_api.runtimes.onnx import MODEL_FILE, OnnxRuntime
 from secure_ml_api.runtimes.protocol import Session, VerifiedArtifact
 from secure_ml_api.runtimes.sklearn import ESTIMATOR_FILE, SklearnRuntime
+from secure_ml_api.runtimes.skops_files import skops_io
 from secure_ml_api.runtimes.words import WORDS_FILE, WordsRuntime
 from secure_ml_api.runtimes.xgboost import BOOSTER_FILE, XgboostRuntime
 from secure_ml_api.tensors import Column, Datatype, Signature, Tensors
@@ -76,7 +77,11 @@ class TestOnnx(RuntimeContract):
 
 class TestSklearn(RuntimeContract):
     runtime = SklearnRuntime()
-    files = {ESTIMATOR_FILE: skops.io.dumps(weighing_estimator())}
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def estimator(cls) -> None:
+        cls.files = {ESTIMATOR_FILE: skops_io().dumps(weighing_estimator())}  # skops takes seconds to import
 
 
 class TestXgboost(RuntimeContract):

@@ -75,6 +75,29 @@ def test_a_run_that_is_ended_early_leaves_no_process(home: Path, tmp_path: Path)
     assert not _processes(tmp_path / "reports")
 
 
+def test_workers_that_are_killed_are_told_while_the_run_goes_on_and_fail_it(home: Path, tmp_path: Path) -> None:
+    options = ["--users", "2", "--scenario", "row", "--seconds", "600", "--workers", "2"]
+    output = tmp_path / "stdout"
+    with output.open("wb") as stdout, subprocess.Popen([*_command(home, tmp_path, ""), *options], stdout=stdout) as run:
+        try:
+            wait_until(lambda: b" requests" in output.read_bytes(), 60, "progress")
+            first, last = _workers(tmp_path / "reports")
+            os.kill(first, signal.SIGKILL)
+            wait_until(lambda: b"1 of 2 workers lost\n" in output.read_bytes(), 60, "word of the loss")
+            os.kill(last, signal.SIGKILL)  # locust ends a run that nobody is left for
+            assert run.wait(60) == 1
+        finally:
+            run.send_signal(signal.SIGTERM)
+    record = Record.read(tmp_path / "reports" / "loadtest.json")
+    assert len({worker.name for worker in record.lost_workers}) == 2
+    assert record.facts["load generator"] == "2 worker processes, 2 of them lost"
+    page = (tmp_path / "reports" / "loadtest.html").read_text("utf-8")
+    for worker in record.lost_workers:
+        line = f"workers: {worker.name} was lost, noticed "
+        assert f"threshold broken: {line}" in output.read_text("utf-8")
+        assert f"<li>{line}" in page
+
+
 def _loadtest(
     home: Path, work: Path, thresholds: str, *options: str, seconds: int = _SECONDS
 ) -> subprocess.CompletedProcess[str]:
@@ -105,3 +128,10 @@ def _processes(about: Path) -> list[str]:
             if str(about).encode() in words:
                 found.append(process.name)
     return found
+
+
+def _workers(reports: Path) -> list[int]:
+    """The processes that send requests: children of the one that conducts the run; all of them name ``reports``."""
+    locust = {int(pid) for pid in _processes(reports)}
+    parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in locust}
+    return [pid for pid in sorted(locust) if parents.get(parents[pid]) in locust]

@@ -24,12 +24,12 @@ from secure_ml_api.packaging.networks.network import Network
 from secure_ml_api.packaging.networks.torch_module import TorchNetwork
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack_estimator, pack_network
+from support.lazily import Lazily
 from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
 from support.packages import store_in
 from support.server import ClientSecret, RunningServer, command_line
 
-keras = pytest.importorskip("keras")
-pytest.importorskip("torch")
+keras = Lazily("keras")
 
 DIGITS = tuple(NETWORK_EXAMPLES)
 IMAGES = "digits-tensorflow"

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
+from support.kubernetes import VERSIONS, validate
 from support.needs import program
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -37,9 +37,9 @@ PODS = {name: each["spec"]["template"]["spec"] for name, each in OBJECTS.items()
 
 
 @pytest.mark.parametrize("name", OBJECTS)
-@pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
+@pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_takes_every_object(name: str, version: str) -> None:
-    kubernetes_validate.validate(OBJECTS[name], version, strict=True)
+    validate(OBJECTS[name], version)
 
 
 def test_every_file_of_kubernetes_belongs_to_a_kustomization() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import skops.io
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import FunctionTransformer
 
@@ -23,6 +22,7 @@ from secure_ml_api.models.signing import read_signing_key, sign
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging import source_file
 from secure_ml_api.packaging.pack import pack
+from secure_ml_api.runtimes.skops_files import skops_io
 from support.packages import manifest_of, publish, store_in, weighing_graph, weighing_sample
 
 FILES = ("manifest.json", "manifest.sig", "model.onnx", "sample.npz")
@@ -311,7 +311,7 @@ def _shout(x: Any) -> Any:
 
 
 def test_a_skops_file_with_an_unknown_type_is_refused_by_name(store: Store, tmp_path: Path, sample: Path) -> None:
-    skops.io.dump(FunctionTransformer(_shout), tmp_path / "model.skops")
+    skops_io().dump(FunctionTransformer(_shout), tmp_path / "model.skops")
     with pytest.raises(PackingError, match=r"not trusted here: .*_shout"):
         pack(tmp_path / "model.skops", store=store, name="evil", sample=sample)
 
@@ -319,7 +319,7 @@ def test_a_skops_file_with_an_unknown_type_is_refused_by_name(store: Store, tmp_
 def test_a_skops_file_that_names_a_function_of_the_system_is_refused(
     store: Store, tmp_path: Path, sample: Path
 ) -> None:
-    skops.io.dump(LinearRegression(), tmp_path / "honest.skops")
+    skops_io().dump(LinearRegression(), tmp_path / "honest.skops")
     schema = json.loads(zipfile.ZipFile(tmp_path / "honest.skops").read("schema.json"))
     text = json.dumps(schema).replace('"LinearRegression"', '"system"').replace(schema["__module__"], "os")
     with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:

@@ -15,10 +15,22 @@ from typing import Any
 import pytest
 
 from secure_ml_api.cli import backup_writing
+from secure_ml_api.cli.init import prepare
 from secure_ml_api.cli.stores import opened
 from secure_ml_api.models.store import Store
 from secure_ml_api.settings import read_settings
 from support.console import Console, Ran
+from support.packages import publish
+
+
+@pytest.fixture(scope="module")
+def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two models, as ``init`` would leave it; only to be copied."""
+    settings = read_settings(tmp_path_factory.mktemp("prepared") / "home", {})
+    prepare(settings, examples=False)
+    for name in ("iris", "housing"):
+        publish(Store.of(settings), name=name)
+    return settings.home
 
 
 @pytest.fixture

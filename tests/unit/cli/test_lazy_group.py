@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from secure_ml_api.cli import COMMANDS
+from secure_ml_api.cli.init import prepare
+from secure_ml_api.settings import read_settings
 
 # Everything that takes long to import or that serving does not need.
 HEAVY = ("numpy", "onnxruntime", "onnx", "sklearn", "skl2onnx", "skops", "pandas", "torch", "tensorflow", "flask",
-         "sqlalchemy", "argon2", "cryptography", "jwt", "lmdb", "gunicorn")  # fmt: skip
+         "sqlalchemy", "alembic", "argon2", "cryptography", "jwt", "lmdb", "gunicorn")  # fmt: skip
 _LOADED = """
 import sys
 from secure_ml_api.cli import main
@@ -57,3 +60,10 @@ def test_every_command_can_be_asked_for_help(name: str) -> None:
 def test_the_help_of_a_command_imports_no_model_library(name: str) -> None:
     loaded = set(run(name, "--help").stderr.split())
     assert not loaded & {"onnx", "sklearn", "skl2onnx", "skops", "pandas", "torch", "tensorflow"}
+
+
+def test_a_command_on_a_prepared_database_does_without_alembic(tmp_path: Path) -> None:
+    prepare(read_settings(tmp_path, {}), examples=False)
+    done = run("clients", "list", "--home", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "alembic" not in done.stderr.split()

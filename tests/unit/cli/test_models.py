@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sqlalchemy import select
@@ -23,6 +22,7 @@ from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import audit
 from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
+from secure_ml_api.runtimes.skops_files import skops_io
 from secure_ml_api.settings import read_settings
 from support.packages import publish
 from support.training import customers, pipeline
@@ -72,7 +72,7 @@ def terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: py
 def trained(tmp_path: Path) -> tuple[str, str]:
     """A skops file and a CSV sample with the answer in it."""
     frame, words, _ = customers()
-    skops.io.dump(pipeline(LogisticRegression()).fit(frame, words), tmp_path / "model.skops")
+    skops_io().dump(pipeline(LogisticRegression()).fit(frame, words), tmp_path / "model.skops")
     frame.assign(answer=words).to_csv(tmp_path / "sample.csv", index=False)
     return str(tmp_path / "model.skops"), str(tmp_path / "sample.csv")
 
@@ -119,7 +119,7 @@ def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_
 ) -> None:
     rows = np.random.default_rng(0).normal(size=(50, 2))
     model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(rows, np.exp(rows[:, 0]))
-    skops.io.dump(model, tmp_path / "model.skops")
+    skops_io().dump(model, tmp_path / "model.skops")
     np.savetxt(tmp_path / "sample.csv", rows, delimiter=",", header="a,b", comments="")
     arguments = ["pack", str(tmp_path / "model.skops"), "--name", "price", "--sample", str(tmp_path / "sample.csv")]
     assert "--allow-native" in terminal.refusal(*arguments)

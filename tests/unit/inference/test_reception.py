@@ -23,9 +23,10 @@ class Desk:
         self.stage = stage
         self.now = 10.0
         self.reception = Reception(stage.runner, {PATH: ("iris", None)}.get, clock=lambda: self.now)
+        self._rooms = Rooms()
 
     def refused(self, authorization: str = "Bearer known") -> Call:
-        call = Rooms().call(authorization=authorization)
+        call = self._rooms.call(authorization=authorization)
         call.principal, call.model = CALLER, cast("Any", self.stage.model)
         self.reception.remember(call)
         return call

@@ -55,10 +55,9 @@ def test_what_is_taken_at_the_start_and_kept_is_no_growth() -> None:
 
 
 def test_what_is_taken_for_a_moment_and_given_back_is_no_growth() -> None:
-    rarely, often = [150] + [100] * 9, [100] + [150] * 9
+    rarely, often = [100] * 9 + [150], [100] * 2 + [150] * 8
     assert memory_growth_bytes(samples(*rarely, *rarely, *often, *often)) == 0
-    leaking = [size + 30 for size in rarely]
-    assert memory_growth_bytes(samples(*rarely, *rarely, *often, *leaking)) == 30
+    assert memory_growth_bytes(samples(*rarely, *rarely, *often, *(size + 30 for size in often))) == 30
 
 
 def test_without_enough_looks_at_the_memory_nothing_is_said() -> None:

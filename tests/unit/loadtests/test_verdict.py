@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from loadtests.figures import Figures
-from loadtests.record import Phase, Record, Sample
+from loadtests.record import LostWorker, Phase, Record, Sample
 from loadtests.thresholds import ShapeThreshold, Threshold, Thresholds
 from loadtests.timeline import Outcome, Timeline
 from loadtests.verdict import breaches, findings
@@ -52,6 +52,15 @@ def test_a_scenario_without_an_answer_is_a_breach_in_every_shape() -> None:
     assert breaches(record("soak", "load"), Thresholds(), ["row", "batch"]) == ["batch: no request was answered"]
 
 
+def test_a_worker_that_was_lost_is_a_breach_in_every_shape_that_says_when() -> None:
+    for shape in ("plain", "soak", "smoke"):
+        halved = record(shape, "load")
+        assert breaches(halved, Thresholds(), ["row"]) == []
+        halved.lost_workers = [LostWorker("host_1", 107)]
+        (line,) = breaches(halved, Thresholds(), ["row"])
+        assert line == "workers: host_1 was lost, noticed 7 s into the run: the load was not what was asked for"
+
+
 def test_stress_without_a_refusal_was_none() -> None:
     bounds = bounding("stress", stress=Threshold(refusals_at_least=1))
     (line,) = breaches(record("stress", "stress"), bounds, ["row"])
@@ -94,6 +103,7 @@ def test_a_record_comes_out_of_its_file_as_it_went_in(tmp_path: Path) -> None:
     kept = record("spike", "before", "spike")
     kept.requests = [Figures("row iris", 3, 1, Counter({5.0: 1, 2.5: 1}), refused=0, lost=1)]
     kept.samples = [Sample(100, 4, 0.5, 1.5, 1024)]
+    kept.lost_workers = [LostWorker("host_1", 107)]
     kept.write(tmp_path / "loadtest.json")
     assert Record.read(tmp_path / "loadtest.json") == kept
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -29,6 +28,7 @@ from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack
 from secure_ml_api.packaging.source_file import format_of
 from secure_ml_api.packaging.table import Table
+from secure_ml_api.runtimes.skops_files import skops_io
 from support.boosted import COLUMNS, classes, lightgbm_model, rows, table, xgboost_model
 from support.packages import store_in
 
@@ -144,7 +144,7 @@ def saved(directory: Path, ending: str) -> tuple[Path, Any]:
         model.booster_.save_model(path)
     elif ending == ".skops":
         model = lightgbm_model("multiclass")
-        skops.io.dump(model, path)
+        skops_io().dump(model, path)
     else:
         model = xgboost_model("multiclass")
         model.save_model(path)

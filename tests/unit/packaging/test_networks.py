@@ -26,14 +26,15 @@ from secure_ml_api.runtimes.protocol import VerifiedArtifact
 from secure_ml_api.runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
 from secure_ml_api.runtimes.tensorflow_ops import operators_of, unknown_operators
 from secure_ml_api.runtimes.torch import WEIGHTS_FILE, TorchRuntime
+from support.lazily import Lazily
 from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
 from support.packages import store_in
 
 pytestmark = pytest.mark.slow
 
-tensorflow = pytest.importorskip("tensorflow")
-keras = pytest.importorskip("keras")
-torch = pytest.importorskip("torch")
+tensorflow = Lazily("tensorflow")
+keras = Lazily("keras")
+torch = Lazily("torch")
 
 ROWS = np.random.default_rng(11).normal(size=(1000, FEATURES)).astype(np.float32)
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
-import skops.io
 from sklearn.linear_model import LogisticRegression
 
 from secure_ml_api.errors import PackingError
@@ -16,6 +15,7 @@ from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack, pack_estimator
+from secure_ml_api.runtimes.skops_files import skops_io
 from support.packages import store_in
 from support.training import customers, pipeline, table
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
 def test_a_skops_file_becomes_a_package_that_serves_and_answers_as_the_model_does(store: Store, tmp_path: Path) -> None:
     frame, words, _ = customers()
     model = pipeline(LogisticRegression()).fit(frame, words)
-    skops.io.dump(model, tmp_path / "model.skops")
+    skops_io().dump(model, tmp_path / "model.skops")
     frame.assign(answer=words).to_csv(tmp_path / "sample.csv", index=False)
     options = Options(target="answer", description="churn", metrics={"accuracy": 0.9})
     sample = tmp_path / "sample.csv"
@@ -74,7 +74,7 @@ def test_a_joblib_file_becomes_the_next_version_from_a_parquet_sample(store: Sto
 def test_codes_that_look_like_numbers_stay_the_text_that_the_model_was_trained_on(store: Store, tmp_path: Path) -> None:
     frame, words, _ = customers()
     frame["city"] = frame["city"].map({"Köln": "01", "New York": "02", "Ōsaka": "03"})
-    skops.io.dump(pipeline(LogisticRegression()).fit(frame, words), tmp_path / "model.skops")
+    skops_io().dump(pipeline(LogisticRegression()).fit(frame, words), tmp_path / "model.skops")
     frame.to_csv(tmp_path / "sample.csv", index=False)
     result = pack(tmp_path / "model.skops", store=store, name="churn", sample=tmp_path / "sample.csv")
     city = next(column for column in result.manifest.signature.columns if column.name == "city")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
@@ -20,6 +19,7 @@ from secure_ml_api.packaging.build import build
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack
 from secure_ml_api.packaging.table import Table
+from secure_ml_api.runtimes.skops_files import skops_io
 from secure_ml_api.runtimes.words import open_words
 from support.boosted import texts
 from support.packages import store_in
@@ -91,7 +91,7 @@ def test_a_sample_with_other_columns_is_refused_with_the_remedy() -> None:
 def test_texts_that_look_like_numbers_stay_texts_on_their_way_from_a_file(tmp_path: Path) -> None:
     given = np.array(["10 20", "20", "30", "10", "30 30", "20 10"] * 5, dtype=np.object_)
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(given, [0, 1, 1, 0, 1, 0] * 5)
-    skops.io.dump(model, tmp_path / "model.skops")
+    skops_io().dump(model, tmp_path / "model.skops")
     (tmp_path / "sample.csv").write_text("text\n10\n20\n30\n")
     result = pack(tmp_path / "model.skops", store=store_in(tmp_path), name="codes", sample=tmp_path / "sample.csv")
     assert result.manifest.signature.columns[0].is_text

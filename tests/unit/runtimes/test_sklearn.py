@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import IsolationForest, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -17,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 from secure_ml_api.errors import PackageRefused
 from secure_ml_api.runtimes.protocol import VerifiedArtifact
 from secure_ml_api.runtimes.sklearn import ESTIMATOR_FILE, SklearnRuntime, open_estimator
+from secure_ml_api.runtimes.skops_files import skops_io
 from secure_ml_api.tensors import Column, Signature
 from support.training import customers, pipeline, table
 
@@ -35,7 +35,7 @@ def of_classes(*classes: Any) -> Signature:
 
 def test_a_regression_answers_as_it_was_trained() -> None:
     model = LinearRegression().fit(ROWS, ROWS[:, 0])
-    answers = open_estimator(skops.io.dumps(model), REGRESSION).run({"input": ROWS}, ["value"])
+    answers = open_estimator(skops_io().dumps(model), REGRESSION).run({"input": ROWS}, ["value"])
     assert answers["value"].tolist() == model.predict(ROWS).tolist()
 
 
@@ -47,7 +47,7 @@ def test_a_regression_answers_as_it_was_trained() -> None:
 def test_a_class_is_its_value_or_the_index_of_its_word(names: Any, classes: Any, answered: Any) -> None:
     which = (ROWS[:, 0] > 0).astype(int)
     model = LogisticRegression().fit(ROWS, np.array(names)[which])
-    answers = open_estimator(skops.io.dumps(model), of_classes(*classes)).run(
+    answers = open_estimator(skops_io().dumps(model), of_classes(*classes)).run(
         {"input": ROWS}, ["probabilities", "label"]
     )
     assert list(answers) == ["probabilities", "label"]
@@ -60,7 +60,7 @@ def test_a_class_is_its_value_or_the_index_of_its_word(names: Any, classes: Any,
 def test_an_anomaly_model_answers_with_a_side_and_its_decision_function() -> None:
     model = IsolationForest(n_estimators=5, random_state=0).fit(ROWS)
     signature = Signature(task="anomaly", columns=COLUMNS, output_datatype="FP64")
-    answers = open_estimator(skops.io.dumps(model), signature).run({"input": ROWS}, ["label", "score"])
+    answers = open_estimator(skops_io().dumps(model), signature).run({"input": ROWS}, ["label", "score"])
     assert answers["label"].tolist() == model.predict(ROWS).tolist()
     np.testing.assert_allclose(answers["score"], model.decision_function(ROWS))
 
@@ -72,13 +72,13 @@ def test_columns_reach_a_model_by_their_names_and_text_as_text() -> None:
     frame, words, _ = customers()
     model = pipeline(LogisticRegression()).fit(frame, words)
     signature = Subject.of(model, table(frame), Options()).reference("FP64").signature
-    answers = open_estimator(skops.io.dumps(model), signature).run(table(frame).tensors(signature), ["label"])
+    answers = open_estimator(skops_io().dumps(model), signature).run(table(frame).tensors(signature), ["label"])
     assert [signature.classes[index] for index in answers["label"]] == model.predict(frame).tolist()
 
 
 def test_no_rows_are_answered_by_none() -> None:
     model = LogisticRegression().fit(ROWS, ROWS[:, 0] > 0)
-    session = open_estimator(skops.io.dumps(model), of_classes(0, 1))
+    session = open_estimator(skops_io().dumps(model), of_classes(0, 1))
     answers = session.run({"input": ROWS[:0]}, ["label", "probabilities"])
     assert {name: tensor.shape for name, tensor in answers.items()} == {"label": (0,), "probabilities": (0, 2)}
 
@@ -94,7 +94,7 @@ def test_every_part_of_a_model_is_kept_to_one_thread() -> None:
 
 
 def test_a_type_that_is_not_on_the_list_is_refused_by_name() -> None:
-    data = skops.io.dumps(FunctionTransformer(np.save))
+    data = skops_io().dumps(FunctionTransformer(np.save))
     with pytest.raises(PackageRefused, match=r"types that are not trusted: numpy\.save"):
         open_estimator(data, REGRESSION)
 
@@ -118,7 +118,7 @@ def test_a_package_without_the_file_and_a_server_without_the_library_say_so(monk
 
 def test_a_target_that_was_transformed_is_answered_in_its_own_measure() -> None:
     model = TransformedTargetRegressor(Ridge(), func=np.log1p, inverse_func=np.expm1).fit(ROWS, np.exp(ROWS[:, 0]))
-    answers = open_estimator(skops.io.dumps(model), REGRESSION).run({"input": ROWS}, ["value"])
+    answers = open_estimator(skops_io().dumps(model), REGRESSION).run({"input": ROWS}, ["value"])
     assert answers["value"].tolist() == model.predict(ROWS).tolist()
 
 

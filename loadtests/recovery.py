@@ -37,8 +37,8 @@ def _calm(window: Tally, bound_ms: float) -> bool:
 def memory_growth_bytes(samples: Sequence[Sample]) -> int | None:
     """How much more memory the server kept in the last quarter of a run than in its second one.
 
-    What it keeps is what it is seldom seen below, a tenth of the time: proving a secret takes 46 MiB that are given back
-    (argon2id), and who asks when is chance. The first quarter does not count: threads and buffers are made when they
+    What it keeps is what it is seldom seen below, a tenth of the time: proving a secret takes 46 MiB for a moment, and
+    when that is asked is chance. The first quarter does not count: threads and buffers are made when they
     are first needed. None when the memory was not seen often enough to tell.
     """
     seen = [sample.server_bytes for sample in samples if sample.server_bytes is not None]

@@ -70,6 +70,7 @@ class Reception:
         With a ``holder`` it is then on its way to the model, until ``forget``: what is on its way finds no line that
         others have filled meanwhile.
         """
+        self._handed.pop(holder, None)
         target = self._locate(path) if self._refused else None
         refused = self._refused.get((authorization, target)) if target is not None else None
         if refused is None or self._runner is None or self._clock() >= refused.until:

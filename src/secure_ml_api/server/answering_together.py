@@ -73,6 +73,7 @@ class AnsweringTogether(GuardedThreads):
         for (connection, environ), answer in zip(gathered, answers, strict=True):
             if isinstance(answer, tuple):
                 connection.release()
+                self._shedding.forget(connection)
                 self._send_composed(connection, answer)
             else:
                 connection.handed_over = environ

@@ -8,8 +8,8 @@ Whoever has a place may take others out of the line along into the same run.
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, auto
 from itertools import takewhile
@@ -112,10 +112,10 @@ class Admission:
             if ticket.standing in {Standing.WAITING, Standing.ABOARD}:
                 ticket.standing = Standing.LATE
 
-    def check(self, kind: object, client: str, on_the_way: Counter[str] | None = None) -> None:
+    def check(self, kind: object, client: str, on_the_way: Collection[str] = ()) -> None:
         """Raise Overloaded if a ticket of ``client`` would be refused now.
 
-        With ``on_the_way``, how many of each client are known to be coming, also if there are enough of them.
+        With ``on_the_way``, the clients of those who are known to be coming, also if there are enough of them.
         """
         with self._lock:
             if self._line:

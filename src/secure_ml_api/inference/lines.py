@@ -29,13 +29,13 @@ _MOST_LINES = 1024
 FULL = "the server has all the work that it can finish in time"
 
 
-def fits(clients: Counter[str], bound: int, *, is_modest: bool) -> bool:
-    """Whether one more finds room beside those that are there, so many of each client, under ``bound``.
+def fits(clients: Collection[str], bound: int, *, is_modest: bool) -> bool:
+    """Whether one more finds room beside those that are there, by the client of each, under ``bound``.
 
     One who ``is_modest`` is not kept out by the client who has most, and hardly by the others.
     """
-    total = clients.total()
-    return total < bound or (is_modest and total - max(clients.values(), default=0) < _SPARED * bound)
+    total = len(clients)
+    return total < bound or (is_modest and total - max(Counter(clients).values(), default=0) < _SPARED * bound)
 
 
 class Line:
@@ -80,7 +80,7 @@ class Lines:
         runs = HEAVY_RUNS if line.overload.drain.refused_share >= HEAVY_SHARE else STRICT_RUNS
         return min(self._most, max(1, round(runs * self._places * line.callers_per_run)))
 
-    def check_way(self, kind: object, client: str, on_the_way: Counter[str], waiting: Collection[Ticket]) -> None:
+    def check_way(self, kind: object, client: str, on_the_way: Collection[str], waiting: Collection[Ticket]) -> None:
         """Raise Overloaded when one more of ``client`` is too many beside those ``on_the_way`` to a run or in one.
 
         Who is let on its way finds room in the line: to refuse it there, when its body has been read, costs many times
@@ -100,8 +100,8 @@ class Lines:
         bound = self.bound(kind)
         if len(waiting) < bound:
             return
-        clients = Counter(ticket.client for ticket in waiting if ticket.kind is kind)
-        most = self._most if clients.total() < bound else 2 * self._most
+        clients = [ticket.client for ticket in waiting if ticket.kind is kind]
+        most = self._most if len(clients) < bound else 2 * self._most
         if len(waiting) < most and fits(clients, bound, is_modest=overload.shares.is_modest(client)):
             return
         self.refuse(kind, waiting)

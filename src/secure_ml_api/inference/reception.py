@@ -8,7 +8,6 @@ overloaded is for those to know who have shown that they may ask for it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
@@ -76,7 +75,7 @@ class Reception:
         if refused is None or self._runner is None or self._clock() >= refused.until:
             return None
         kind = id(refused.kind)
-        on_the_way = Counter(client for of, client in self._handed.values() if of == kind)
+        on_the_way = [client for of, client in self._handed.values() if of == kind]
         try:
             self._runner.admission.check(refused.kind, refused.client, on_the_way)
         except Overloaded as overloaded:

@@ -109,14 +109,14 @@ class Shedding:
         head = None if self.is_probe(connection) else plain_head(connection)
         if head is None:
             return None
-        caller = head.authorization or ""
+        caller, shares = head.authorization or "", self.overload.shares
         if self.overload.is_strict:
-            self.overload.shares.asked(caller)
-        is_modest = self.overload.shares.is_modest(caller)
+            shares.asked(caller)
         seconds = self._reception.turned_away(head.path, head.authorization, None if in_hand is None else connection)
-        has_room = self._has_room_in_turn if in_hand is None else partial(self._has_room, connection, in_hand)
-        if seconds is None and not has_room(is_modest):
-            seconds = self.overload.drain.retry_after_seconds()
+        if seconds is None:
+            has_room = self._has_room_in_turn if in_hand is None else partial(self._has_room, connection, in_hand)
+            if not has_room(shares.is_modest(caller)):
+                seconds = self.overload.drain.retry_after_seconds()
         if seconds is not None:
             self.forget(connection)
             self.turned_away()

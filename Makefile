@@ -88,7 +88,7 @@ sbom: $(VENV)/.ready-test            ## Write a software bill of materials (Cycl
 	@for lock in $(SBOM_LOCKS); do \
 	  $(BIN)/python -W ignore -m cyclonedx_py requirements locks/$$lock.txt --pyproject $(SBOM_DIR)/.toml \
 	    --spec-version 1.6 --output-reproducible --validate -o $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json && \
-	  echo $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done; rm $(SBOM_DIR)/.toml
+	  $(BIN)/python locks/licences.py $(SBOM_DIR)/secure-ml-api-$$lock.cdx.json || exit 1; done; rm $(SBOM_DIR)/.toml
 
 clean:            ## Remove the environment and all that tests and runs left behind
 	rm -rf $(VENV) $(DEPLOY_TOOLS) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -13,10 +13,14 @@ from typing import NamedTuple
 
 import pytest
 
+from secure_ml_api.cli.init import prepare
+from secure_ml_api.models.store import Store
+from secure_ml_api.settings import read_settings
 from support.certificates import Authority
 from support.fault_table import Figures
 from support.nginx_server import NginxServer
 from support.open_loop import OpenLoop, Outcome, post
+from support.packages import publish
 from support.server import RunningServer, wait_until
 from support.slow_clients import SlowClients
 
@@ -43,7 +47,7 @@ class Front(NamedTuple):
 
     def load(self, rate: float, seconds: float) -> OpenLoop:
         """Single rows at a constant rate."""
-        request = post("/v1/models/iris/predict", {"features": [5.1, 3.5, 1.4, 0.2]}, self.token)
+        request = post("/v1/models/tiny/predict", {"features": [1, 2]}, self.token)
         return OpenLoop(self.port, request, rate=rate, seconds=seconds, connections=64, tls=self.tls)
 
     def crowd(self, **counts: int) -> SlowClients:
@@ -63,6 +67,15 @@ class Front(NamedTuple):
     @property
     def tls(self) -> ssl.SSLContext | None:
         return None if self.authority is None else self.authority.trusting()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with one small model: this is about those who ask."""
+    settings = read_settings(tmp_path / "home", {})
+    prepare(settings, examples=False)
+    publish(Store.of(settings))
+    return settings.home
 
 
 @pytest.fixture(params=["inplace", "gthread", "nginx"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ finally:
 """
 
 
+@cache
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     code = _LOADED.format(arguments=arguments, heavy=HEAVY)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

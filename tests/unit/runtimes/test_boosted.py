@@ -166,6 +166,7 @@ def test_a_server_without_the_library_says_what_to_install(monkeypatch: pytest.M
         open_lightgbm(trees[1], signature(2))
 
 
+@pytest.mark.slow
 def test_a_run_on_one_thread_starts_no_other() -> None:
     """Counted in a process of its own: whatever trained here has left threads behind."""
     trees = xgboost_trees(xgboost_model("binary")).hex(), lightgbm_trees(lightgbm_model("binary")).hex()

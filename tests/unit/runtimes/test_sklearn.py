@@ -122,6 +122,7 @@ def test_a_target_that_was_transformed_is_answered_in_its_own_measure() -> None:
     assert answers["value"].tolist() == model.predict(ROWS).tolist()
 
 
+@pytest.mark.slow
 def test_skops_comes_without_pytorch_which_can_be_had_afterwards() -> None:
     code = """
 import importlib.util, sys

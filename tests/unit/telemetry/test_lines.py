@@ -13,7 +13,7 @@ from secure_ml_api.telemetry.lines import MAX_LINE_BYTES, encode
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
     lambda parts: st.lists(parts) | st.dictionaries(st.text(), parts),
-    max_leaves=10,
+    max_leaves=5,
 )
 
 

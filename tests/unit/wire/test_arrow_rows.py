@@ -79,7 +79,7 @@ def test_tables_that_fit_arrive_exactly(data: st.DataObject, signature: Signatur
         assert column_of(inputs, signature, index) == [row[index] for row in rows]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_any_damage_is_a_table_or_a_refusal(data: st.DataObject) -> None:
     signature = data.draw(st.sampled_from([IRIS, MIXED, TEXT, GAPS]))

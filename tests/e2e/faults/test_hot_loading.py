@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.fault_table import Figures
 from support.graphs import big_graph
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
@@ -41,10 +43,16 @@ class Coming:
         assert reply.status == 200, reply.body
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """At length: two sizes, in MiB, each as often as takes half a minute; otherwise a small one, once."""
+    full = bool(metafunc.config.getoption("--figures"))
+    metafunc.parametrize("life", [(64, 15), (256, 5)] if full else [(16, 1)], ids=lambda life: f"{life[0]}-MiB")
+
+
 def test_a_big_model_comes_and_goes_without_a_failed_request_or_a_slow_one(
-    tmp_path: Path, worker_class: str, figures: Figures, full: bool
+    tmp_path: Path, worker_class: str, figures: Figures, full: bool, life: tuple[int, int]
 ) -> None:
-    mib, times, calm_seconds = (256, 5, 10) if full else (16, 1, 1)
+    (mib, times), calm_seconds = life, 10 if full else 1
     with RunningServer(tmp_path / "home", "--workers", "2", command=HANGING, environ=QUIETLY) as running:
         server = Loaded(running)
         big = Coming(server, mib)

@@ -31,6 +31,8 @@ from support.server import ClientSecret, RunningServer, command_line
 
 keras = Lazily("keras")
 
+pytestmark = pytest.mark.timeout(300)  # before the first of them both frameworks are imported and four networks packed
+
 DIGITS = tuple(NETWORK_EXAMPLES)
 IMAGES = "digits-tensorflow"
 NATIVE = ("torch-itself", "tensorflow-itself")

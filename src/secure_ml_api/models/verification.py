@@ -144,7 +144,7 @@ def read_regular(directory: int, file: str, limit_bytes: int) -> bytes:
 class _Pieces(FileIO):
     """A file of which no call reads more than a piece.
 
-    Linux without preemption copies up to 62 MiB of large pages in one go, and for those 40 ms nobody else has the CPU.
+    Linux without preemption copies tens of MiB in one go, and until it has done so, 43 ms, nobody else has the CPU.
     """
 
     def readinto(self, buffer: WriteableBuffer, /) -> int | None:

@@ -1,4 +1,4 @@
-"""A big model comes, is replaced and goes, again and again, while callers ask for others: these hardly notice."""
+"""A big model comes, is replaced and goes, again and again, while callers ask for others."""
 
 from __future__ import annotations
 

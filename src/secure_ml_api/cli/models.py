@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,8 +138,10 @@ def change(home: Path, event: str, name: str, version: str | None, change: Calla
             return change(Store.of(settings))
         except OSError as error:
             outcome = type(error).__name__
-            where = f"{settings.models_directory}: {error.strerror}"
-            raise HomeError(f"{where}; decide about models where their folder can be written") from None
+            where = f"{error.filename or settings.models_directory}: {error.strerror}"
+            if error.errno in (errno.EROFS, errno.EACCES):
+                where = f"{settings.models_directory}: {error.strerror}; decide about models where it can be written"
+            raise HomeError(where) from None
         except Exception as error:
             outcome = type(error).__name__
             raise

@@ -142,7 +142,18 @@ def test_where_the_models_are_read_only_nothing_is_decided_and_the_words_say_whe
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/srv/models/tiny/.life.json.2tz0y50i")
 
     monkeypatch.setattr("secure_ml_api.models.store.write_life", refused)
-    words = f"{store.models_directory}: Read-only file system; decide about models where their folder can be written"
+    words = f"{store.models_directory}: Read-only file system; decide about models where it can be written"
+    assert console.run("unload", "tiny") == (1, "", f"secure-ml-api: {words}")
+
+
+def test_a_full_disk_is_told_as_such_with_the_place(
+    console: Console, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/srv/models/tiny/.life.json.2tz0y50i")
+
+    monkeypatch.setattr("secure_ml_api.models.store.write_life", refused)
+    words = "/srv/models/tiny/.life.json.2tz0y50i: No space left on device"
     assert console.run("unload", "tiny") == (1, "", f"secure-ml-api: {words}")
 
 

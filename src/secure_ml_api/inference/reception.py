@@ -56,6 +56,10 @@ class Reception:
         """How many requests, each in a thread, wait for a run or for its end, and use no CPU of their own."""
         return len(self._runner.inside) if self._runner is not None else 0
 
+    def overdue(self, now: float) -> set[int]:
+        """The threads, by identifier, in runs whose callers had stopped waiting at the second ``now``."""
+        return self._runner.watchdog.overdue(now) if self._runner is not None else set()
+
     def remember(self, call: Call) -> None:
         """``call`` was refused by the admission."""
         if len(self._refused) < _MOST_REMEMBERED:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from math import inf
 from select import POLLIN, poll
 from socket import socket
-from threading import RLock
+from threading import RLock, get_ident
 from typing import Any
 
 from gunicorn.http.parser import RequestParser
@@ -59,6 +59,7 @@ class Connection(Outgoing):
         self.parser.unreader = self.unreader
         self.deadline = inf
         self.arrived_at = self.handed_over_at = self.taken_up_at = inf
+        self.thread = 0
         self.was_told_to_continue = False
         self.is_cut_short = False
         self.client_certificate: ClientCertificate | None = None
@@ -166,11 +167,17 @@ class Connection(Outgoing):
     def hand_over(self) -> None:
         """Give what has come to the parser; until ``resume`` the connection belongs to a thread."""
         self._turn = RLock()
+        self.thread = 0
         self._was_under_v2 = self.is_under_v2
         self.unreader.unread(bytes(self._pending))
         self.unreader.in_body = False
         self.unreader.deadline = self.deadline
         self._pending.clear()
+
+    def taken_up(self) -> None:
+        """By the thread that works on what was handed over."""
+        self.taken_up_at = time.monotonic()
+        self.thread = get_ident()
 
     def _established(self, certificate: ClientCertificate | None) -> None:
         self.client_certificate = certificate

@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
 
-_ROUND_SECONDS = 0.5
+_ROUND_SECONDS = 0.1
 # Rounds that one answer may be seen in; rounds and not seconds, as the whole process may have been held up. By then the
 # watchdog of the runs has tried to end a run that hangs.
-_ROUNDS = 6
+_ROUNDS = 12
 
 
 class Deposable(Protocol):

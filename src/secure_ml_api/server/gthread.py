@@ -38,7 +38,7 @@ _SHARE_FOR_BODIES = 4
 # A probe that comes on a new connection stands behind those of a crowd that comes, too.
 _ACCEPTED_IN_TURN = 16
 # How much later than its deadline a request is answered from the main loop when its thread does not come back.
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 0.5
 
 
 class GuardedThreads(TurningAway):
@@ -84,7 +84,7 @@ class GuardedThreads(TurningAway):
 
     def handle(self, conn: Connection) -> bool:
         """In a thread: one request; whether the connection can carry another."""
-        conn.taken_up_at = time.monotonic()
+        conn.taken_up()
         self._count()
         return self._exchanges.serve(conn)
 
@@ -161,8 +161,10 @@ class GuardedThreads(TurningAway):
 
     def _give_up_on_threads(self, now: float) -> None:
         """Answer, in their place, for the threads that hang and have not begun to answer."""
-        in_hand = self._in_hand | self._probing
-        for connection in [late for late in in_hand if late.arrived_at + self._longest_wait_seconds <= now]:
+        # Looked at first: whose thread is overdue after that has not gone on to another request.
+        threads = {connection: connection.thread for connection in self._in_hand | self._probing}
+        overdue, longest = self._reception.overdue(now - _GRACE_SECONDS), now - self._longest_wait_seconds
+        for connection in [each for each, thread in threads.items() if thread in overdue or each.arrived_at <= longest]:
             if self._exchanges.refuse(connection, 504):
                 self._in_hand.discard(connection)
                 self._probing.discard(connection)

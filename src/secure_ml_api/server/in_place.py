@@ -14,7 +14,6 @@ import os
 import selectors
 import signal
 import socket
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal
@@ -69,7 +68,7 @@ class InPlace(AnsweringTogether):
         if environ is None:
             return super().handle(conn)
         conn.handed_over = None
-        conn.taken_up_at = time.monotonic()
+        conn.taken_up()
         self._count()
         return self._exchanges.serve_plain(conn, environ)
 

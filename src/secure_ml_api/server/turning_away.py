@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any
 
+from ..inference.reception import Reception
 from ..telemetry.request_ids import new_request_id
 from .connection import GATHERED_BODY_BYTES, Connection
 from .error_pages import overloaded_answer
@@ -27,13 +28,15 @@ class TurningAway(WaitingConnections):
         super().__init__(*args, **kwargs)
         self._in_hand: set[Connection] = set()  # of a thread, or queued for one
         self._probing: set[Connection] = set()  # the same, for those who only ask how the server is
+        self._reception: Reception
         self._shedding: Shedding
         self._probes: ThreadPoolExecutor
 
     def _begin_shedding(self) -> None:
         """In the worker, before it serves."""
         most_in_hand = self.cfg.threads + self.app.settings.inference.max_waiting
-        self._shedding = Shedding(self.app.reception(), most_in_hand, self._limits.metrics_port)
+        self._reception = self.app.reception()
+        self._shedding = Shedding(self._reception, most_in_hand, self._limits.metrics_port)
         self._probes = ThreadPoolExecutor(_PROBING_THREADS, "probe")
 
     def _end_shedding(self) -> None:

@@ -26,7 +26,6 @@ MUST_HOLD = "504 by the deadline, the slot freed, the worker recycled if it stay
 def server(worker_class: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
     """One worker with one place to run in."""
     environ = {
-        "SECURE_ML_API_SERVER__REQUEST_DEADLINE_SECONDS": "4",
         "SECURE_ML_API_INFERENCE__RUN_LIMIT_SECONDS": str(RUN_LIMIT_SECONDS),
         "SECURE_ML_API_INFERENCE__MAX_CONCURRENT_RUNS": "1",
         **QUIETLY,
@@ -82,7 +81,7 @@ def test_a_run_believed_quick_is_stopped_soon_and_the_worker_stays(
         must_hold=MUST_HOLD,
     )
     assert reply.status == 504
-    assert after < 4
+    assert after < 10
     assert set(load.outcome.statuses()) == {200}
     assert server.running.worker_pids() == before
     assert [line["model"] for line in server.said("should have been quick")] == ["looper"]
@@ -109,8 +108,7 @@ def test_a_run_that_nothing_stops_harms_nobody_else_and_its_worker_is_replaced(
         must_hold=f"{MUST_HOLD} for {RUN_LIMIT_SECONDS:.0f} s (inference.run_limit_seconds)",
     )
     assert reply.status == 504
-    if model == "slow-stuck":
-        assert WAITS_SECONDS <= after < WAITS_SECONDS + 10
+    assert WAITS_SECONDS <= after < WAITS_SECONDS + 10
     assert set(load.outcome.statuses()) == {200}
     assert running.metric("secure_ml_api_hung_runs_total", model=model) == hung_before + 1
     assert model in [line["model"] for line in server.said("a run does not end")]

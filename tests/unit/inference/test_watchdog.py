@@ -178,6 +178,25 @@ def test_a_run_that_holds_up_the_main_thread_is_told_of_when_it_cannot_be_stoppe
     assert told == ["iris"]
 
 
+def test_a_thread_is_overdue_when_nobody_waits_any_more_for_the_quick_run_that_it_is_in(stage: Stage) -> None:
+    watchdog, stage.model.pace = stage.runner.watchdog, QUICK
+    hung = stage.asks(1, seconds=30.0)
+    until(lambda: bool(watchdog.running))
+    assert watchdog.overdue(time.monotonic()) == set()
+    assert watchdog.overdue(time.monotonic() + 30.0) == set(watchdog.running)
+    stage.session.gate.set()
+    assert hung.doubled() == [2]
+    assert watchdog.overdue(time.monotonic() + 30.0) == set()
+
+
+def test_a_run_in_a_thread_of_its_own_makes_nobody_overdue(stage: Stage) -> None:
+    hung = stage.asks(1, seconds=30.0)
+    until(lambda: bool(stage.runner.watchdog.running))
+    assert stage.runner.watchdog.overdue(time.monotonic() + 30.0) == set()
+    stage.session.gate.set()
+    assert hung.doubled() == [2]
+
+
 def test_each_quick_run_is_a_new_one_to_the_watchdog(stage: Stage) -> None:
     stage.model.pace = QUICK
     stage.session.gate.set()

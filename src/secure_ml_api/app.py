@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -215,6 +216,7 @@ def _services(
     )
 
 
+@lru_cache(maxsize=1024)
 def _target(path: str) -> Target | None:
     """The model that a path of a predict route is about."""
     route = route_of(path)

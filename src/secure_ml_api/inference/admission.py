@@ -123,6 +123,11 @@ class Admission:
             if on_the_way:
                 self._lines.check_way(kind, client, on_the_way, self._line)
 
+    def refused(self, kind: object, client: str, times: int) -> None:
+        """``client`` was refused so many ``times`` as it had been told that there is no room."""
+        with self._lock:
+            self._lines.refused(kind, client, times)
+
     def has_no_room(self) -> None:
         """The worker has no room for another request: from now on whoever waits for most of it waits less."""
         with self._lock:

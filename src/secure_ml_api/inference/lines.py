@@ -113,6 +113,12 @@ class Lines:
         line.overload.refused()
         raise Overloaded(FULL, line.overload.drain.retry_after_seconds(len(waiting)))
 
+    def refused(self, kind: object, client: str, times: int) -> None:
+        """One of ``client`` was refused so many ``times``, without having been asked about."""
+        overload = self._of(kind).overload
+        overload.shares.asked(client, times)
+        overload.refused(times)
+
     def has_no_room(self, waiting: Collection[Ticket]) -> None:
         """The worker can take no more requests: strict with the model that most of its callers wait for."""
         kinds = Counter(id(ticket.kind) for ticket in waiting if ticket.kind is not None)

@@ -40,9 +40,9 @@ class Overload:
             self.shares.forget()
             self.is_strict = True
 
-    def refused(self) -> None:
-        """A caller was turned away for want of room."""
-        self.drain.refused += 1
+    def refused(self, times: int = 1) -> None:
+        """So many callers were turned away for want of room."""
+        self.drain.refused += times
 
     def look(self) -> None:
         """See, now and then, whether it is over; to be called a few times a second."""

@@ -8,6 +8,7 @@ overloaded is for those to know who have shown that they may ask for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
@@ -30,6 +31,13 @@ class _Refused(NamedTuple):
     client: str
 
 
+class _Full(NamedTuple):
+    """That a caller found no room in this turn."""
+
+    seconds: int
+    refused: _Refused
+
+
 class Reception:
     """One worker's: ``overload`` is the state of the worker, ``locate`` finds out which model a path is about."""
 
@@ -45,6 +53,8 @@ class Reception:
         self._clock = clock
         self._refused: dict[tuple[str | None, Target], _Refused] = {}
         self._handed: dict[object, tuple[int, str]] = {}
+        self._full: dict[tuple[str | None, Target], _Full] = {}
+        self._again: Counter[tuple[str | None, Target]] = Counter()
 
     @property
     def is_alert(self) -> bool:
@@ -75,7 +85,14 @@ class Reception:
         """
         self._handed.pop(holder, None)
         target = self._locate(path) if self._refused else None
-        refused = self._refused.get((authorization, target)) if target is not None else None
+        if target is None:
+            return None
+        key = authorization, target
+        full = self._full.get(key)
+        if full is not None:
+            self._again[key] += 1
+            return full.seconds
+        refused = self._refused.get(key)
         if refused is None or self._runner is None or self._clock() >= refused.until:
             return None
         kind = id(refused.kind)
@@ -83,10 +100,27 @@ class Reception:
         try:
             self._runner.admission.check(refused.kind, refused.client, on_the_way)
         except Overloaded as overloaded:
+            self._full[key] = _Full(overloaded.retry_after_seconds, refused)
             return overloaded.retry_after_seconds
         if holder is not None:
             self._handed[holder] = kind, refused.client
         return None
+
+    @property
+    def has_full_lines(self) -> bool:
+        """Whether anybody found no room in the line of a model in this turn."""
+        return bool(self._full)
+
+    def begin_turn(self) -> None:
+        """From now on whoever found no room may find some."""
+        if not self._full:
+            return
+        for key, times in self._again.items():
+            refused = self._full[key].refused
+            if self._runner is not None:
+                self._runner.admission.refused(refused.kind, refused.client, times)
+        self._full.clear()
+        self._again.clear()
 
     def forget(self, holder: object) -> None:
         """The request of ``holder`` is answered."""

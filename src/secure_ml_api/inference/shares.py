@@ -14,11 +14,11 @@ class Shares:
         self._asked: dict[str, float] = {}
         self._total = 0.0
 
-    def asked(self, caller: str) -> None:
+    def asked(self, caller: str, times: int = 1) -> None:
         if caller not in self._asked and len(self._asked) >= _MOST_CALLERS:
             caller = _OTHERS
-        self._asked[caller] = self._asked.get(caller, 0.0) + 1.0
-        self._total += 1.0
+        self._asked[caller] = self._asked.get(caller, 0.0) + times
+        self._total += times
 
     def is_modest(self, caller: str) -> bool:
         """Whether ``caller`` has asked, and less than half as often as the mean of all who have.

@@ -46,6 +46,7 @@ class AnsweringTogether(GuardedThreads):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop."""
+        self._rest()
         events = self.poller.select(max(0.0, min(timeout, self._parking.next_deadline - time.monotonic())))
         self._shedding.begin_turn(len(events))
         for key, _ in events:

@@ -2,9 +2,8 @@
 
 Bytes are gathered without blocking until a request can be worked on without waiting for its client: its header block
 and its body. Only then a thread takes it, so clients that stop half way cost no thread. Long bodies share a bounded
-memory; one that does not fit in is read by a thread, as it comes. What is
-found here decides *when* a thread starts to parse and nothing else: gunicorn's parser reads the same bytes again and
-alone decides what they mean.
+memory; one that does not fit in is read by a thread, as it comes. What is found here decides *when* a thread starts to
+parse and nothing else: gunicorn's parser reads the same bytes again and alone decides what they mean.
 """
 
 from __future__ import annotations
@@ -23,8 +22,9 @@ from gunicorn.http.parser import RequestParser
 
 from ..setting_sections import ServerSettings
 from ..telemetry.client_certificates import ClientCertificate
-from .gathering import Chunks, Room
+from .gathering import Chunks, Room, declared_body
 from .outgoing import Outgoing
+from .plain_head import PlainHead, plain_head
 from .tls_socket import TlsSocket
 from .unreader import RECEIVE_BYTES, TimedUnreader
 
@@ -32,14 +32,11 @@ from .unreader import RECEIVE_BYTES, TimedUnreader
 HEAD_LIMIT_BYTES = 32 * 1024
 # What a connection may hold of a body in any case; what is more comes out of the room that all connections share.
 GATHERED_BODY_BYTES = 64 * 1024
-
 # A long body is taken in pieces of up to so much.
 _LARGEST_RECEIVE_BYTES = 512 * 1024
 
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
-_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
 _EXPECTATION = re.compile(rb" HTTP/1\.1\r\n(?:.*\r\n)?expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE | re.DOTALL)
 _UNDER_V2 = re.compile(rb"[A-Z]+ /v2[/? ]")
 
@@ -104,6 +101,12 @@ class Connection(Outgoing):
         return bytes(self._pending[: max(0, self._head_bytes)])
 
     @property
+    def plain_head(self) -> PlainHead | None:
+        """What the header block that has come says, where it is plain and another request can follow."""
+        said = plain_head(self.head)
+        return said if said is not None and said.body_bytes == self.body_bytes else None
+
+    @property
     def body_bytes(self) -> int:
         """The length of the body, where the header block tells it."""
         return self._needed_bytes - self._head_bytes
@@ -124,7 +127,7 @@ class Connection(Outgoing):
 
     def skip(self) -> None:
         """Drop the request that has come whole: it was answered without being looked at."""
-        rest = bytes(self._pending[self._needed_bytes :])
+        rest = b"" if len(self._pending) == self._needed_bytes else bytes(self._pending[self._needed_bytes :])
         self.release()
         self._pending.clear()
         self._begin_anew(rest)
@@ -210,13 +213,13 @@ class Connection(Outgoing):
             self._needed_bytes += self._length_before
             self._body_grew(0)
             return
-        length, is_chunked = _LENGTH.search(head), _CHUNKED.search(head) is not None
+        length, is_chunked = declared_body(head)
         if is_chunked == (length is not None):
             return  # there is no body, or something to refuse
-        if length is not None and int(length[1]) <= self._limits.body_limit_bytes:
-            self._needed_bytes += int(length[1])
+        if length is not None and length <= self._limits.body_limit_bytes:
+            self._needed_bytes += length
             if b"xpect" not in head.lower():
-                self._head_before, self._length_before = head, int(length[1])
+                self._head_before, self._length_before = head, length
         elif is_chunked:
             self._chunks = Chunks(head_bytes)
             self._needed_bytes = sys.maxsize

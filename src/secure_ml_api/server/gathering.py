@@ -11,6 +11,14 @@ from threading import Lock
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _LONGEST_LINE = 4096
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
+
+
+def declared_body(head: bytes) -> tuple[int | None, bool]:
+    """The length in bytes that a header block tells of its body, and whether the body is chunked."""
+    length = _LENGTH.search(head)
+    return int(length[1]) if length is not None else None, _CHUNKED.search(head) is not None
 
 
 class Room:

@@ -50,7 +50,7 @@ class GuardedThreads(TurningAway):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reading: set[Connection] = set()  # those of them whose thread has to wait for more of the body
-        self._most_reading = max(1, self.cfg.threads // _SHARE_FOR_BODIES)
+        self._most_reading = max(1, self._threads // _SHARE_FOR_BODIES)
         self._longest_wait_seconds = self._limits.request_deadline_seconds + _GRACE_SECONDS
         self._metrics = Metrics()
         self._room = Room(_ROOM_FOR_BODIES * self._limits.body_limit_bytes)
@@ -125,7 +125,7 @@ class GuardedThreads(TurningAway):
             self._dispatch(conn)
         else:
             if conn.is_idle:
-                conn.wait(self.cfg.keepalive if self.alive else PATIENCE_SECONDS)
+                conn.wait(self._keep_alive_seconds if self.alive else PATIENCE_SECONDS)
             self._await(conn)
 
     def _connection(self, sock: socket.socket, client: Any, server: Any) -> Connection:
@@ -144,7 +144,7 @@ class GuardedThreads(TurningAway):
 
     def _is_last(self) -> bool:
         """Whether the answer that is about to be sent is the last on its connection."""
-        return not self.alive or len(self._waiting) + self.cfg.threads >= self.worker_connections
+        return not self.alive or len(self._waiting) + self._threads >= self.worker_connections
 
     def _open_connections(self) -> int:
         return len(self._waiting) + len(self._in_hand) + len(self._probing) + len(self._closing)

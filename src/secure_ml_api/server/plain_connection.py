@@ -15,6 +15,7 @@ from ..setting_sections import ServerSettings
 from ..telemetry.client_certificates import CLIENT_CERTIFICATE, ClientCertificate
 from .connection import Connection
 from .gathering import Room
+from .plain_head import PlainHead
 from .plain_request import Environ, RequestLine, is_dense, plain_fields, request_line, wants_close
 
 Takes = Callable[[str, str, int], bool]
@@ -37,9 +38,10 @@ class Plain(NamedTuple):
     path: str
     closes: bool
     environ: Environ
+    said: PlainHead
 
 
-_NONE = Plain(b"", 0, "", "", closes=True, environ={})
+_NONE = Plain(b"", 0, "", "", closes=True, environ={}, said=PlainHead("", None))
 
 
 class PlainConnection(Connection):
@@ -87,10 +89,18 @@ class PlainConnection(Connection):
         closes = None if fields is None else wants_close(fields)
         if fields is None or closes is None or is_dense(fields) or int(fields.get("CONTENT_LENGTH", 0)) != body_bytes:
             return None
-        plain = Plain(head, body_bytes, asked.method, asked.path, closes, self._environ(asked, fields))
+        said = PlainHead(asked.path, fields.get("HTTP_AUTHORIZATION"), body_bytes)
+        plain = Plain(head, body_bytes, asked.method, asked.path, closes, self._environ(asked, fields), said)
         if len(head) <= _REMEMBERED_BYTES:
             self._plain = plain
         return plain
+
+    @property
+    def plain_head(self) -> PlainHead | None:
+        plain = self.plain()
+        if plain is None:
+            return super().plain_head
+        return None if plain.closes else plain.said
 
     def take(self, plain: Plain, *, keeps_room: bool = False) -> Environ:
         """The environment of the request that has come whole and is ``plain``; it is not pending any more then.

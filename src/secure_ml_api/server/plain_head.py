@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from .connection import Connection
 from .plain_request import plain_fields, request_line, wants_close
+
+_PROBES = "/v2/health/"
 
 
 class PlainHead(NamedTuple):
@@ -16,19 +17,18 @@ class PlainHead(NamedTuple):
     authorization: str | None
     body_bytes: int = 0
 
-
-def plain_head(connection: Connection) -> PlainHead | None:
-    """How the request begins whose header block has come.
-
-    None when it is not plain, so that nobody here knows where the next one begins, and when it ends the connection.
-    """
-    head = _read(connection.head)
-    return head if head is not None and head.body_bytes == connection.body_bytes else None
+    @property
+    def is_probe(self) -> bool:
+        """Whether it asks how the server is."""
+        return self.path.startswith(_PROBES)
 
 
 @lru_cache(maxsize=64)
-def _read(head: bytes) -> PlainHead | None:
-    """A caller who comes again and again sends the same."""
+def plain_head(head: bytes) -> PlainHead | None:
+    """How a request begins, by its header block; a caller who comes again and again sends the same.
+
+    None when it is not plain, so that nobody here knows where the next one begins, and when it ends the connection.
+    """
     line, _, block = head.partition(b"\r\n")
     asked = request_line(line)
     fields = plain_fields(block[:-2]) if asked is not None else None

@@ -16,7 +16,6 @@ from ..inference.queue_limit import QueueLimit
 from ..inference.reception import Reception
 from ..telemetry.metrics import Metrics
 from .connection import Connection
-from .plain_head import plain_head
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +56,7 @@ class Shedding:
     def begin_turn(self, ready: int) -> None:
         """The loop begins to serve the connections that are ready, so many."""
         self._ready = ready
+        self._reception.begin_turn()
         self._turn_began_at = monotonic()
         self._taken_in_turn = self._spared_in_turn = 0
 
@@ -106,8 +106,8 @@ class Shedding:
             self._has_no_room()
         if not self._reception.is_alert:
             return None
-        head = None if self.is_probe(connection) else plain_head(connection)
-        if head is None:
+        head = connection.plain_head
+        if head is None or head.is_probe or connection.server[1] == self._metrics_port:
             return None
         caller, shares = head.authorization or "", self.overload.shares
         if self.overload.is_strict:

@@ -34,6 +34,7 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._limits = self.app.settings.server
+        self._threads, self._keep_alive_seconds = self.cfg.threads, self.cfg.keepalive  # costly to ask for
         self._waiting: set[Connection] = set()  # for bytes of the client, or to send it more, in the poller
         self._closing: set[Connection] = set()  # answered for the last time, in the poller
         self._next_sweep = 0.0
@@ -115,7 +116,7 @@ class WaitingConnections(ThreadWorker):  # type: ignore[misc]
             self._close_gently(self._taken_from_poller(connection))
             return False
         if connection.is_idle:
-            connection.wait(self.cfg.keepalive if self.alive else PATIENCE_SECONDS)
+            connection.wait(self._keep_alive_seconds if self.alive else PATIENCE_SECONDS)
         return True
 
     def _client_ended(self, connection: Connection) -> None:

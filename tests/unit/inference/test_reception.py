@@ -69,6 +69,29 @@ def test_who_was_refused_is_let_in_as_soon_as_there_is_room(desk: Desk) -> None:
     assert desk.reception.turned_away(PATH, "Bearer known") is None
 
 
+def test_who_was_told_in_a_turn_is_told_the_same_until_the_next_and_every_time_counts(desk: Desk) -> None:
+    desk.refused()
+    drain = desk.stage.admission._lines._of(desk.stage.model).overload.drain
+    before = drain.refused
+    told = {desk.reception.turned_away(PATH, "Bearer known") for _ in range(3)}
+    desk.stage.session.gate.set()
+    for asked in desk.stage._asked:
+        asked.result()
+    assert told == {desk.reception.turned_away(PATH, "Bearer known")}
+    full = [desk.reception.has_full_lines]
+    desk.reception.begin_turn()
+    full.append(desk.reception.has_full_lines)
+    assert full == [True, False]
+    assert drain.refused == before + 4
+    assert desk.reception.turned_away(PATH, "Bearer known") is None
+
+
+def test_what_a_turn_says_to_one_caller_it_does_not_say_to_another(desk: Desk) -> None:
+    desk.refused()
+    assert desk.reception.turned_away(PATH, "Bearer known") is not None
+    assert desk.reception.turned_away(PATH, "Bearer other") is None
+
+
 def test_as_long_as_nobody_was_refused_nothing_need_be_asked(desk: Desk) -> None:
     assert not desk.reception.is_alert
 
@@ -91,6 +114,7 @@ def test_what_is_on_its_way_takes_the_room_of_the_line_before_it_gets_there(desk
         passed += 1
     assert 1 <= passed < 10
     desk.reception.forget(0)
+    desk.reception.begin_turn()
     assert desk.reception.turned_away(PATH, "Bearer known", "one more") is None
 
 

@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 from ..errors import DeadlineExceeded, ModelNotFound, NotReady, OperatorError, PackageRefused, StorageUnavailable
 from .changes import Changes, Wanted
-from .memory import give_memory_back
+from .memory import let_go
 from .model import Model
 from .registry import Registry
 from .store import Store
@@ -166,10 +166,11 @@ class Caretaker:
             if problems.get(where) != problem:
                 log.error("model refused: %s", problem, extra={"model": where})
         self._on_refresh(before, after)
-        gone = len(set(map(id, before)) - set(map(id, after)))
+        staying = set(map(id, after))
+        gone = [model for model in before if id(model) not in staying]
         del before, after
         if gone:
-            give_memory_back()
+            let_go(gone)
         self._report(wanted)
 
     def _report(self, wanted: Wanted) -> None:

@@ -8,6 +8,7 @@ from threading import Lock
 from ..errors import ModelNotFound, NotReady, OperatorError, PackageRefused
 from ..runtimes.protocol import Runtime
 from .life import is_in_canary
+from .memory import into_large_pages
 from .model import RUNTIMES, Model, load_model
 from .names import version_order
 from .shelf import CanaryModel, Draft, ModelState
@@ -82,10 +83,11 @@ class Registry:
         with self._lock:
             there = self._store.names()
             draft = Draft() if names is None else Draft.of(self._shelf)
-            for name in there if names is None else names:
-                draft.forget(name)
-                if name in there:
-                    self._admit_all(draft, name, again=names is not None, waits=False)
+            with into_large_pages():
+                for name in there if names is None else names:
+                    draft.forget(name)
+                    if name in there:
+                        self._admit_all(draft, name, again=names is not None, waits=False)
             known = {id(model) for model in self.models()}
             for versions in list(draft.models.values()):
                 for model in [model for model in versions.values() if id(model) not in known]:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import gevent  # type: ignore[import-untyped]
 from gevent.lock import Semaphore  # type: ignore[import-untyped]
 from locust import FastHttpUser, constant_throughput
 from locust.contrib.fasthttp import ResponseContextManager
@@ -83,18 +84,25 @@ class Caller(FastHttpUser):
                 fail(response, f"{len(response.js[answers])} {answers} for {count} rows")
 
     def token(self) -> str:
-        """A token with life left in it; stops this caller when none can be had."""
+        """A token with life left in it, as ``fetch_token``."""
         return self._token.text(lambda: self.fetch_token("tokens fetch"))
 
     def fetch_token(self, name: str) -> tuple[str, int]:
-        """A new token and its life in seconds, counted under ``name``; stops this caller when none can be had."""
+        """A new token and its life in seconds, each try counted under ``name``.
+
+        One who is told when to come back does so; any other refusal stops this caller.
+        """
         form = {"grant_type": "client_credentials", **credentials()}
-        with self.client.post("/oauth/token", data=form, headers=_FORM, name=name, catch_response=True) as response:
-            if response.status_code != 200:
+        while True:
+            with self.client.post("/oauth/token", data=form, headers=_FORM, name=name, catch_response=True) as response:
+                if response.status_code == 200:
+                    answer = response.json()
+                    return str(answer["access_token"]), int(answer["expires_in"])
                 fail(response, f"status {response.status_code}")
+                seconds = retry_after_seconds(response)
+            if seconds is None:
                 raise StopUser
-            answer = response.json()
-        return str(answer["access_token"]), int(answer["expires_in"])
+            gevent.sleep(seconds)
 
 
 def credentials() -> dict[str, str]:
@@ -105,6 +113,13 @@ def credentials() -> dict[str, str]:
 def fail(response: ResponseContextManager, why: str) -> None:
     """Count ``response`` as failed; the words name no particulars, so that like failures are counted together."""
     response.failure(why)  # type: ignore[no-untyped-call]
+
+
+def retry_after_seconds(response: ResponseContextManager) -> int | None:
+    """When a caller who was refused for now may come back; None when nobody said so."""
+    headers: Any = response.headers  # None where there was no answer
+    told = str(headers.get("Retry-After", "")) if headers else ""
+    return int(told) if response.status_code in (429, 503) and told.isascii() and told.isdigit() else None
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ..tensors import Tensors
-from .admission import Admission, Gate, Ticket
+from .admission import Admission
 from .deadline import Deadline
+from .ticket import Gate, Ticket
 
 if TYPE_CHECKING:
     from ..models.model import Model

@@ -11,7 +11,7 @@ from ..errors import Overloaded
 from .overload import Overload
 
 if TYPE_CHECKING:
-    from .admission import Ticket
+    from .ticket import Ticket
 
 # Under overload a caller waits for so many runs of its model at the most, so its answer takes three.
 STRICT_RUNS = 2

@@ -19,11 +19,12 @@ from ..models.model import Model
 from ..setting_sections import BatchingSettings, InferenceSettings
 from ..telemetry.metrics import ModelMetrics
 from ..tensors import Tensors
-from .admission import Admission, Standing
+from .admission import Admission
 from .batch import merge, split
 from .batching import Batching
 from .job import Bell, Job, Place
 from .run_threads import RunThreads
+from .ticket import Standing
 from .watchdog import Watchdog
 
 log = logging.getLogger(__name__)

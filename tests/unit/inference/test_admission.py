@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secure_ml_api.errors import DeadlineExceeded, Overloaded
-from secure_ml_api.inference.admission import Admission, Standing, Ticket
+from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
+from secure_ml_api.inference.ticket import Standing, Ticket
 from secure_ml_api.setting_sections import InferenceSettings, ServerSettings
 
 LONG = 60.0

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secure_ml_api.errors import Overloaded
-from secure_ml_api.inference.admission import Ticket
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.lines import HEAVY_RUNS, STRICT_RUNS, Lines, fits
+from secure_ml_api.inference.ticket import Ticket
 
 MODEL, OTHER = object(), object()
 

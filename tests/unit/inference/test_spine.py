@@ -28,10 +28,10 @@ from secure_ml_api.errors import (
     TokenRefused,
     UnsupportedContent,
 )
-from secure_ml_api.inference.admission import Ticket
 from secure_ml_api.inference.call import Call
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.spine import GUARD, STEPS, predict
+from secure_ml_api.inference.ticket import Ticket
 from secure_ml_api.quota.standings import Charge
 from secure_ml_api.wire.oip import OIP
 from support.spine import CALLER, Rooms

@@ -6,35 +6,30 @@ where it is asked for: handing it over would cost more than the run.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from threading import TIMEOUT_MAX, Lock, get_ident
+from threading import TIMEOUT_MAX, Lock
 from typing import cast
 
-from ..errors import DeadlineExceeded, InferenceFailed
+from ..errors import DeadlineExceeded
 from ..models.model import Model
 from ..setting_sections import BatchingSettings, InferenceSettings
 from ..telemetry.metrics import ModelMetrics
 from ..tensors import Tensors
 from .admission import Admission
-from .batch import merge, split
 from .batching import Batching
 from .job import Bell, Job, Place
 from .run_threads import RunThreads
+from .runs import LATE, TOO_LONG, Runs
 from .ticket import Standing
 from .watchdog import Watchdog
 
-log = logging.getLogger(__name__)
-
-_LATE = "the deadline passed while the model ran"
 _LATE_IN_LINE = "the deadline passed while the request waited for its run"
-_TOO_LONG = "the run took far longer than this model's runs do; asked again, it is given more time"
 
 
-class Runner:
+class Runner(Runs):
     """The models' runs in one worker, within the bounds of its admission; safe to build before a fork."""
 
     def __init__(
@@ -45,8 +40,8 @@ class Runner:
     ) -> None:
         self.admission = admission
         self.batching = Batching(batching)
-        self.watchdog = Watchdog(
-            inference.run_limit_seconds, inference.max_abandoned_runs, distrust=self.batching.distrust
+        super().__init__(
+            Watchdog(inference.run_limit_seconds, inference.max_abandoned_runs, distrust=self.batching.distrust)
         )
         self._threads = RunThreads()
         self.inside: set[Job] = set()
@@ -98,7 +93,7 @@ class Runner:
         for job in jobs:
             try:
                 if jobs[0].was_stopped:
-                    raise DeadlineExceeded(_TOO_LONG)
+                    raise DeadlineExceeded(TOO_LONG)
                 self.run(job, metrics)
             except Exception as error:  # noqa: BLE001 - for the caller
                 job.error = error
@@ -144,7 +139,7 @@ class Runner:
         self.inside.discard(job)
         self.admission.withdraw(job)
         if job.error is None:
-            job.error = DeadlineExceeded(_LATE)
+            job.error = DeadlineExceeded(LATE)
 
     def _in_line(self, job: Job, metrics: ModelMetrics) -> None:
         self.inside.add(job)
@@ -164,7 +159,7 @@ class Runner:
             self.admission.leave()
             raise
         if not job.over.acquire(timeout=min(max(0.0, job.deadline.remaining_seconds()), TIMEOUT_MAX)):
-            raise DeadlineExceeded(_LATE)
+            raise DeadlineExceeded(LATE)
         if job.error is not None:
             raise job.error
 
@@ -207,59 +202,3 @@ class Runner:
             if not succeeded:
                 self.admission.send_back(jobs[1:])
         return succeeded
-
-    def _merged(self, jobs: Sequence[Job], metrics: ModelMetrics) -> bool:
-        """Run ``jobs`` as one; False when that failed, and nobody has an answer."""
-        model = jobs[0].model
-        try:
-            batch = merge(jobs)
-            jobs[0].until = max([job.deadline.at for job in jobs])
-            started_at = time.perf_counter()
-            outputs = self._watched(jobs[0], batch.inputs, batch.wanted)
-            seconds = time.perf_counter() - started_at
-            answers = [
-                {name: part[name] for name in job.wanted}
-                for job, part in zip(jobs, split(outputs, batch.row_counts), strict=True)
-            ]
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is one caller's and not the others'
-            if jobs[0].was_stopped:
-                return False  # nobody waited any more
-            told = {"model": model.name, "version": model.version, "callers": len(jobs), "error": type(error).__name__}
-            log.warning("a merged run failed; each of its callers is run alone", extra=told)
-            return False
-        for job, answer in zip(jobs, answers, strict=True):
-            job.outputs, job.started_at = answer, started_at
-        _count_run(metrics, seconds, sum(batch.row_counts))
-        return True
-
-    def _alone(self, job: Job, metrics: ModelMetrics) -> None:
-        job.deadline.check()
-        model = job.model
-        job.started_at = started_at = time.perf_counter()
-        try:
-            job.outputs = self._watched(job, job.inputs, job.wanted)
-        except Exception as error:
-            if job.was_stopped:
-                raise DeadlineExceeded(_TOO_LONG if job.is_quick else _LATE) from None
-            log.exception("inference failed", extra={"model": model.name, "version": model.version})
-            raise InferenceFailed from error
-        _count_run(metrics, time.perf_counter() - started_at, job.rows)
-
-    def _watched(self, job: Job, inputs: Tensors, wanted: Sequence[str]) -> Tensors:
-        """Call the session, under the eyes of the watchdog, for the run that ``job`` leads."""
-        session, running, thread = job.model.session, self.watchdog.running, get_ident()
-        handle = getattr(session, "handle", None)
-        running[thread] = job
-        try:
-            if handle is None:
-                return session.run(inputs, wanted)
-            job.handle = handle()
-            answer: Tensors = session.run_with(job.handle, inputs, wanted)  # type: ignore[attr-defined]
-            return answer
-        finally:
-            del running[thread]
-
-
-def _count_run(metrics: ModelMetrics, seconds: float, rows: int) -> None:
-    metrics.inference_seconds.observe(seconds)
-    metrics.batch_rows.observe(rows)

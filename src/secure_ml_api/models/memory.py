@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model import Model
 
 # What is larger the C library never takes from its heap, so that advice about it ends with it.
 _LARGE_BYTES = 32 * 1024 * 1024
@@ -24,6 +27,9 @@ _BREATH_SECONDS = 0.001
 _MAPS = Path("/proc/self/maps")
 # Private memory that may be written and belongs to no file, as proc_pid_maps(5) has it.
 _ANONYMOUS = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) rw-p 0+ 00:00 0 *$", re.MULTILINE)
+
+# Runtimes whose models go with the last reference to them; a module of PyTorch's or TensorFlow's may hold itself.
+_WITHOUT_CYCLES = frozenset({"onnx", "sklearn", "xgboost", "lightgbm"})
 
 _Piece = tuple[int, int]
 """Where it begins and ends, in bytes."""
@@ -85,21 +91,27 @@ def _parts_outside(before: list[_Piece], pieces: list[_Piece]) -> list[_Piece]:
     return pieces
 
 
-def let_go(held: list[Any]) -> None:
+def let_go(held: list[Model]) -> None:
     """Empty ``held``, whose members nothing else holds, one by one, and give back what they took."""
+    thoroughly = any(model.runtime not in _WITHOUT_CYCLES for model in held)
     while held:
         held.pop()
         time.sleep(_BREATH_SECONDS)
-    give_memory_back()
+    give_memory_back(thoroughly=thoroughly)
 
 
-def give_memory_back() -> None:
+def give_memory_back(*, thoroughly: bool = False) -> None:
     """Memory that nothing uses any more goes back to the system and to the GPU.
 
-    The C library, and PyTorch of a GPU's memory, would keep it for later. PyTorch is asked only where a model has
-    brought it here.
+    ``thoroughly`` also from objects that hold each other and were there when a framework was imported; that takes the
+    interpreter for as long as it takes to look through all that is there. The C library, and PyTorch of a GPU's memory,
+    would keep what is free for later. PyTorch is asked only where a model has brought it here.
     """
+    if thoroughly:
+        gc.unfreeze()
     gc.collect()
+    if thoroughly:
+        gc.freeze()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import PackageRefused
 from ..tensors import Signature
 from .boosted import BoostedSession, is_tree, require_numbers
+from .libraries import for_good
 from .protocol import Session, VerifiedArtifact
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,8 @@ def open_lightgbm(data: bytes, signature: Signature, *, threads: int = 1) -> Ses
     require_numbers(signature)
     text = checked_text(data, signature)
     try:
-        import lightgbm
+        with for_good():
+            import lightgbm
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[lightgbm]'` where it serves"
         raise PackageRefused(f"LightGBM itself runs this model and is not installed; {remedy}") from None

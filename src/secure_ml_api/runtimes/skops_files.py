@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from .libraries import for_good
+
 # skops looks for estimators in all of scikit-learn's modules, and this one imports PyTorch where it is installed: a
 # second and a half and 180 MiB, in every server and every packing process, for no estimator at all.
 _NEEDLESS = "sklearn.externals.array_api_compat.torch"
@@ -16,7 +18,8 @@ def skops_io() -> Any:
     if is_hidden:
         sys.modules[_NEEDLESS] = None  # type: ignore[assignment]  # who imports it is told that there is none
     try:
-        import skops.io
+        with for_good():
+            import skops.io
     finally:
         if is_hidden:
             sys.modules.pop(_NEEDLESS, None)

@@ -12,6 +12,7 @@ from typing import Any, cast, get_args
 
 from ..errors import PackageRefused
 from ..tensors import Signature, Tensors
+from .libraries import for_good
 from .protocol import Session, VerifiedArtifact
 from .scores import Gives, answers_of
 from .tensorflow_ops import operators_of, unknown_operators
@@ -59,7 +60,8 @@ def open_saved_model(data: bytes, signature: Signature, *, threads: int = 1) -> 
     # Kernels that sum in another order on each kind of processor, about which it writes a line on every start.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     try:
-        import tensorflow
+        with for_good():
+            import tensorflow
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[tensorflow]'` where it serves"
         raise PackageRefused(f"TensorFlow itself runs this model and is not installed; {remedy}") from None

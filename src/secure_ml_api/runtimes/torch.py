@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from ..errors import PackageRefused
 from ..tensors import Signature, Tensors
+from .libraries import for_good
 from .protocol import Session, VerifiedArtifact
 from .scores import Gives, answers_of
 
@@ -88,7 +89,8 @@ def open_network(data: bytes, signature: Signature, architectures: frozenset[str
         remedy = "name it in inference.architectures if it may be built"
         raise PackageRefused(f"the architecture {design.architecture!r} is not allowed here; {remedy}")
     try:
-        import torch
+        with for_good():
+            import torch
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[torch]'` where it serves"
         raise PackageRefused(f"PyTorch itself runs this model and is not installed; {remedy}") from None

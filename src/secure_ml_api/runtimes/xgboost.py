@@ -13,6 +13,7 @@ import orjson
 from ..errors import PackageRefused
 from ..tensors import Signature
 from .boosted import BoostedSession, is_tree, require_numbers
+from .libraries import for_good
 from .protocol import Session, VerifiedArtifact
 
 BOOSTER_FILE = "model.xgboost.json"
@@ -53,7 +54,8 @@ def open_xgboost(data: bytes, signature: Signature, *, threads: int = 1) -> Sess
     from threadpoolctl import threadpool_limits
 
     try:
-        import xgboost
+        with for_good():
+            import xgboost
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[xgboost]'` where it serves"
         raise PackageRefused(f"XGBoost itself runs this model and is not installed; {remedy}") from None

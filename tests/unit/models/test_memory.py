@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 from weakref import ref
 
@@ -94,14 +95,34 @@ def test_new_memory_is_told_from_what_it_lies_beside(
 
 def test_models_go_one_by_one_and_others_have_the_interpreter_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     class Held:
-        pass
+        runtime = "onnx"
 
-    held = [Held() for _ in range(3)]
+    held: list[Any] = [Held() for _ in range(3)]
     seen = [ref(each) for each in held]
     alive: list[int] = []
     monkeypatch.setattr("time.sleep", lambda _: alive.append(sum(each() is not None for each in seen)))
     let_go(held)
     assert alive == [2, 1, 0]
+
+
+@pytest.mark.parametrize(("runtime", "is_gone"), [("tensorflow", True), ("of-others", True), ("onnx", False)])
+def test_a_model_that_may_hold_itself_goes_also_if_it_was_there_when_a_framework_came(
+    runtime: str, *, is_gone: bool
+) -> None:
+    class Held:
+        def __init__(self) -> None:
+            self.runtime = runtime
+            self.itself = self
+
+    held: list[Any] = [Held()]
+    seen = ref(held[0])
+    gc.freeze()
+    try:
+        let_go(held)
+        assert (seen() is None) == is_gone
+    finally:
+        gc.unfreeze()
+        gc.collect()
 
 
 @pytest.fixture

@@ -29,6 +29,15 @@ HALVES = {
     "a body in more codings": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhe",
     "a body that had to be asked for": b"POST /echo HTTP/1.1\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\nhalf",
 }
+# Each looks whole, or is none, to who reads it less closely than the parser, which waits for the rest.
+ODD_HALVES = {
+    "a field that is like Expect": b"POST /echo HTTP/1.1\r\nX-Expect: all\r\nContent-Length: 99\r\n\r\nhalf",
+    "an expectation in HTTP/1.0": b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 99\r\n\r\nhalf",
+    "a length with many zeros": b"POST /echo HTTP/1.1\r\nContent-Length: 00000000000099\r\n\r\nhalf",
+    "a chunk of very many bytes": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n100000000\r\nhalf",
+    "a long extension of a chunk": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"a" * 5000,
+    "a long trailer": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 5000,
+}
 TWO_MEGABYTES = b"GET /many/400000 HTTP/1.1\r\n\r\n"
 
 
@@ -80,6 +89,14 @@ def answers_to_others(server: RunningServer) -> Counter[int]:
 def test_crowd_that_stops_half_way_slows_nobody_else(server: RunningServer, half: str) -> None:
     with ExitStack() as crowd:
         stuck(server, HALVES[half], crowd)
+        assert answers_to_others(server) == {200: 200}
+
+
+@pytest.mark.parametrize("server", ["inplace", "gthread"], indirect=True)
+@pytest.mark.parametrize("half", ODD_HALVES)
+def test_crowd_that_stops_half_way_in_an_odd_way_slows_nobody_else(server: RunningServer, half: str) -> None:
+    with ExitStack() as crowd:
+        stuck(server, ODD_HALVES[half], crowd)
         assert answers_to_others(server) == {200: 200}
 
 

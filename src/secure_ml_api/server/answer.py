@@ -32,7 +32,7 @@ class Body(io.RawIOBase):
             return True
         if self._chunks is not None:
             return self._chunks.parser is not None
-        return bool(self._missing_bytes > len(self._unreader.buf.getbuffer()) + len(self._body.buf.getbuffer()))
+        return bool(self._missing_bytes > self._unreader.held_bytes + len(self._body.buf.getbuffer()))
 
     def readable(self) -> bool:
         return True

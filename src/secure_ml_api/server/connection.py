@@ -37,7 +37,6 @@ _LARGEST_RECEIVE_BYTES = 512 * 1024
 
 _END_OF_HEAD = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_EXPECTATION = re.compile(rb" HTTP/1\.1\r\n(?:.*\r\n)?expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE | re.DOTALL)
 _UNDER_V2 = re.compile(rb"[A-Z]+ /v2[/? ]")
 
 
@@ -88,7 +87,11 @@ class Connection(Outgoing):
 
     @property
     def is_too_long(self) -> bool:
-        return self._head_bytes < 0 and len(self._pending) > HEAD_LIMIT_BYTES
+        return (self._head_bytes if self.has_head else len(self._pending)) > HEAD_LIMIT_BYTES
+
+    @property
+    def has_too_many_chunks(self) -> bool:
+        return self._chunks is not None and self._chunks.are_too_many
 
     @property
     def is_complete(self) -> bool:
@@ -207,43 +210,52 @@ class Connection(Outgoing):
 
     def _head_ended(self, head_bytes: int) -> None:
         self._head_bytes = self._needed_bytes = head_bytes
+        if self.is_too_long:
+            self._needed_bytes = sys.maxsize
+            return
         self.wait(self._limits.body_timeout_seconds)
         head = bytes(self._pending[:head_bytes])
         if head == self._head_before:
             self._needed_bytes += self._length_before
             self._body_grew(0)
             return
-        length, is_chunked = declared_body(head)
-        if is_chunked == (length is not None):
+        declared = declared_body(head)
+        if declared.is_chunked == (declared.length is not None):
+            self.is_cut_short = not declared.is_clear
             return  # there is no body, or something to refuse
-        if length is not None and length <= self._limits.body_limit_bytes:
-            self._needed_bytes += length
-            if b"xpect" not in head.lower():
-                self._head_before, self._length_before = head, length
-        elif is_chunked:
+        if declared.length is not None and declared.length <= self._limits.body_limit_bytes:
+            self._needed_bytes += declared.length
+            if not declared.expectation:
+                self._head_before, self._length_before = head, declared.length
+        elif declared.is_chunked:
             self._chunks = Chunks(head_bytes)
             self._needed_bytes = sys.maxsize
         self._body_grew(0)
-        if b"xpect" in head.lower() and not self.is_complete:
-            self._meet_expectation(head)
+        if declared.expectation and not self.is_complete:
+            self._meet_expectation(declared.expectation)
 
     def _body_grew(self, grown_bytes: int) -> None:
         """Take room for what has come, and see whether that is the whole body; without room the head is enough."""
         if self._chunks is not None:
             self._needed_bytes = self._chunks.end(self._pending) or sys.maxsize
+            self.is_cut_short = self._chunks.is_odd
         held_bytes = len(self._pending) - self._head_bytes
         if self.is_complete or held_bytes <= GATHERED_BODY_BYTES:
             return
         if held_bytes <= self._limits.body_limit_bytes and self._room.take(grown_bytes):
             self._taken_bytes += grown_bytes
         else:
-            self._chunks, self._needed_bytes = None, self._head_bytes
-            self.is_cut_short = True
+            self._cut_short()
 
-    def _meet_expectation(self, head: bytes) -> None:
+    def _cut_short(self) -> None:
+        """Leave the rest of the body to a thread."""
+        self._chunks, self._needed_bytes = None, self._head_bytes
+        self.is_cut_short = True
+
+    def _meet_expectation(self, expectation: str) -> None:
         """Tell a client that waits for it to send its body; what else it may expect is for the parser to refuse."""
-        if not _EXPECTATION.search(head):
-            self._chunks, self._needed_bytes = None, self._head_bytes
+        if expectation != "continue":
+            self._cut_short()
             return
         self.was_told_to_continue = True
         with suppress(OSError):  # a client that has gone is noticed when it is read from

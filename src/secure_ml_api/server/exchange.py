@@ -69,6 +69,9 @@ class Exchanges:
         except (StopIteration, OSError):
             pass  # the client has gone
         else:
+            if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
+                self.refuse(connection, 501)  # of those that gunicorn takes, none is ever undone
+                return False
             connection.unreader.in_body = True
             return self._serve(request, connection)
         return False

@@ -8,17 +8,38 @@ from __future__ import annotations
 
 import re
 from threading import Lock
+from typing import Literal, NamedTuple
 
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _LONGEST_LINE = 4096
+# Each costs microseconds to find, however short it is. Who sends each row in a chunk can send so many rows.
+_MOST_CHUNKS = 16_384
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
+_EXPECT = re.compile(rb"\r\nexpect[ \t]*:", re.IGNORECASE)
+_CONTINUE = re.compile(rb" HTTP/1\.1\r\n(?:.*\r\n)?expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE | re.DOTALL)
+_BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
 
 
-def declared_body(head: bytes) -> tuple[int | None, bool]:
-    """The length in bytes that a header block tells of its body, and whether the body is chunked."""
-    length = _LENGTH.search(head)
-    return int(length[1]) if length is not None else None, _CHUNKED.search(head) is not None
+class Declared(NamedTuple):
+    """What a header block says of its body."""
+
+    length: int | None
+    """Bytes of a body that is not chunked; None where nothing is told."""
+    is_chunked: bool
+    is_clear: bool
+    """False where there may be a body that this module cannot find the end of."""
+    expectation: Literal["", "continue", "other"]
+    """What the client waits for before it sends it."""
+
+
+def declared_body(head: bytes) -> Declared:
+    length, is_chunked = _LENGTH.search(head), _CHUNKED.search(head) is not None
+    is_clear = is_chunked or length is not None or _BODY.search(head) is None
+    if _EXPECT.search(head) is None:
+        return Declared(int(length[1]) if length else None, is_chunked, is_clear, "")
+    expectation: Literal["continue", "other"] = "continue" if _CONTINUE.search(head) else "other"
+    return Declared(int(length[1]) if length else None, is_chunked, is_clear, expectation)
 
 
 class Room:
@@ -47,21 +68,37 @@ class Chunks:
 
     def __init__(self, begin: int) -> None:
         self._next = begin
+        self._found = 0
+        self.is_odd = False
+        """Whether something was no chunk, or one of a kind of which the parser may wait for the rest."""
+        self.are_too_many = False
 
     def end(self, received: bytearray) -> int | None:
-        """Where the body ends in all that was ``received``; None when more has to come."""
-        while self._next <= len(received):
+        """Where the body ends in all that was ``received``; None when more has to come, and when there are too many.
+
+        What is odd is an end, too: it is for gunicorn's parser, which refuses it or reads on.
+        """
+        while self._next <= len(received) and not self.are_too_many:
             line_end = received.find(b"\r\n", self._next)
             if line_end < 0:
-                return None if len(received) - self._next < _LONGEST_LINE else len(received)
+                return self._unended(len(received) - self._next, received)
             size = _SIZE.fullmatch(received[self._next : line_end].partition(b";")[0].strip())
             if size is None:
-                return len(received)
+                return self._odd(received)
             if int(size[0], 16) == 0:
                 end = received.find(b"\r\n\r\n", line_end)
-                return end + 4 if end >= 0 else None if len(received) - line_end < _LONGEST_LINE else len(received)
+                return end + 4 if end >= 0 else self._unended(len(received) - line_end, received)
             after = line_end + 2 + int(size[0], 16)
             if not b"\r\n".startswith(received[after : after + 2]):
-                return len(received)
+                return self._odd(received)
             self._next = after + 2
+            self._found += 1
+            self.are_too_many = self._found > _MOST_CHUNKS
         return None
+
+    def _unended(self, line_bytes: int, received: bytearray) -> int | None:
+        return None if line_bytes < _LONGEST_LINE else self._odd(received)
+
+    def _odd(self, received: bytearray) -> int:
+        self.is_odd = True
+        return len(received)

@@ -86,6 +86,8 @@ class TurningAway(WaitingConnections):
         """Refuse what need not come whole for that: too long a header block, a long body while there is no room."""
         if connection.is_too_long:
             self._refuse(connection, 431)
+        elif connection.has_too_many_chunks:
+            self._refuse(connection, 400)
         elif connection.body_bytes > GATHERED_BODY_BYTES:
             seconds = self._shedding.refusal(connection, len(self._in_hand))
             if seconds is not None:

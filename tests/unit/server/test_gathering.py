@@ -19,6 +19,7 @@ def test_end_of_a_chunked_body_is_found_with_its_last_byte(chunks: list[bytes], 
     for cut in cuts:
         assert scan.end(bytearray(b"head" + body[:cut])) is None
     assert scan.end(bytearray(b"head" + body + b"GET /next")) == 4 + len(body)
+    assert not scan.is_odd
 
 
 def test_extensions_and_trailers_belong_to_the_body() -> None:
@@ -32,8 +33,17 @@ def test_extensions_and_trailers_belong_to_the_body() -> None:
     "nonsense",
     [b"canary\r\n", b"5\r\nhelloXX", b"-1\r\n", b"\r\n", b"fffffffff\r\n", b"5" * 5000, b"0\r\n" + b"x: y" * 2000],
 )
-def test_what_is_no_chunk_counts_as_the_end_so_that_it_is_refused(nonsense: bytes) -> None:
-    assert Chunks(begin=0).end(bytearray(nonsense)) == len(nonsense)
+def test_what_is_no_chunk_counts_as_an_end_and_as_odd(nonsense: bytes) -> None:
+    scan = Chunks(begin=0)
+    assert scan.end(bytearray(nonsense)) == len(nonsense)
+    assert scan.is_odd
+
+
+def test_chunks_without_end_are_not_counted_for_ever() -> None:
+    scan, body = Chunks(begin=0), bytearray(b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n")
+    assert scan.end(body) is None
+    assert scan.are_too_many
+    assert scan._next < len(body) / 2
 
 
 def test_room_is_given_whole_or_not_at_all() -> None:

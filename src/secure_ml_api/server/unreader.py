@@ -20,7 +20,7 @@ class HeadTooSlow(Exception):
 
 
 class TimedUnreader(SocketUnreader):  # type: ignore[misc]
-    """Gunicorn's reader of a socket, with a deadline that ends every wait, and work.
+    """Gunicorn's reader of a socket, with a deadline that ends every wait.
 
     What has come already is handed out in small pieces where the parser does not say how much it wants.
     """
@@ -47,10 +47,8 @@ class TimedUnreader(SocketUnreader):  # type: ignore[misc]
     def read(self, size: int | None = None, read_ahead: int | None = None) -> bytes:
         """``size`` bytes, or less at the end of what the client sends; without, whatever is there or comes next.
 
-        Raises as ``chunk`` does, also when nothing would have to be waited for.
+        Raises as ``chunk`` does, where something has to be waited for.
         """
-        if self.deadline <= time.monotonic():
-            raise self._too_slow()
         if size is None or size < 0:
             return self._given(_PIECE_BYTES) if self.held_bytes else self.chunk(read_ahead)
         pieces, missing_bytes = [self._given(size)], size
@@ -75,7 +73,7 @@ class TimedUnreader(SocketUnreader):  # type: ignore[misc]
                 pass
             else:
                 return data
-        raise self._too_slow()
+        raise BodyTooSlow("the body did not arrive in time") if self.in_body else HeadTooSlow()
 
     def _given(self, most_bytes: int) -> bytes:
         """The next bytes of what is held."""
@@ -84,6 +82,3 @@ class TimedUnreader(SocketUnreader):  # type: ignore[misc]
         if self._given_bytes == len(self._held):
             self._held, self._given_bytes = b"", 0
         return data
-
-    def _too_slow(self) -> Exception:
-        return BodyTooSlow("the body did not arrive in time") if self.in_body else HeadTooSlow()

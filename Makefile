@@ -11,11 +11,12 @@ FAULT_TESTS := tests/e2e/faults
 IMAGE_TESTS := tests/images
 DEPLOY_TOOLS := .deploy-tools
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(BIN)/python locks/install.py
 # Modules are compiled when they are first imported, and then stay so: most of what is installed never is.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test system-packages check lint types deploy-tools docs lock loadtest compare bench faults images fuzz sbom clean
+.PHONY: help setup run test suite lint-and-types system-packages check lint types deploy-tools docs lock loadtest compare bench faults images fuzz sbom clean
 
 help:            ## Show this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,11 +26,17 @@ run: setup            ## Train, sign and serve the example models, and print a c
 	@exec $(BIN)/secure-ml-api serve --home $(HOME_DIR) --demo
 
 test:            ## Set up and run the whole test suite
-	@$(MAKE) --no-print-directory -j 2 $(VENV)/.ready-test system-packages
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target lint types deploy-tools
-	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS) --ignore $(IMAGE_TESTS)
+	@$(MAKE) --no-print-directory -j 3 $(VENV)/.ready-test deploy-tools system-packages
+	@# Side by side, as the first tests mostly wait for servers: what is found is told at once, and all of it.
+	@$(MAKE) --no-print-directory -j 2 --keep-going suite lint-and-types
 	@# By themselves: what a fault does to a server under load is not to be told from what other tests do to it.
 	$(BIN)/python -m pytest -n 2 --dist loadscope -p no:benchmark $(FAULT_TESTS)
+
+suite:
+	$(BIN)/python -m pytest $(IN_PARALLEL) --ignore $(FAULT_TESTS) --ignore $(IMAGE_TESTS)
+
+lint-and-types:
+	@$(MAKE) --no-print-directory --output-sync=target lint types
 
 system-packages:
 	@sh tests/system-packages.sh
@@ -93,24 +100,27 @@ sbom: $(VENV)/.ready-test            ## Write a software bill of materials (Cycl
 clean:            ## Remove the environment and all that tests and runs left behind
 	rm -rf $(VENV) $(DEPLOY_TOOLS) var reports .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# Installed once per lock: every archive is checked against its hash, and nothing is built with an unpinned tool.
-$(VENV)/.ready-test: locks/torch.lock
-$(VENV)/.ready-%: locks/%.txt pyproject.toml
+$(VENV)/.made: locks/pip.lock
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "secure-ml-api needs Python 3.11 or newer; name one: make … PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --no-compile --require-hashes -r locks/pip.lock
+	@touch $@
+
+# Installed once per lock: every archive is checked against its hash, and nothing is built with an unpinned tool.
+$(VENV)/.ready-test: locks/torch.lock
+$(VENV)/.ready-%: locks/%.txt pyproject.toml $(VENV)/.made
 	@echo "Installing ($*) into $(VENV) …"
-	@$(PIP) install --no-compile --require-hashes -r locks/$*.txt
-	@[ $* != test ] || $(PIP) install --no-compile --require-hashes --no-deps -r locks/torch.lock
+	@$(INSTALL) locks/$*.txt $(if $(filter test,$*),locks/torch.lock)
 	@$(PIP) install --no-compile --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # By themselves, as they pin a hundred packages in versions of their own.
-$(DEPLOY_TOOLS)/.ready: locks/deploy.lock locks/kustomize.lock $(VENV)/.ready-test
+$(DEPLOY_TOOLS)/.ready: locks/deploy.lock locks/kustomize.lock $(VENV)/.made
 	@rm -rf $(DEPLOY_TOOLS)
 	@$(BIN)/python -m venv --without-pip $(DEPLOY_TOOLS)
 	@echo "Installing checkov, hadolint and kustomize into $(DEPLOY_TOOLS) …"
-	@$(PIP) --python $(DEPLOY_TOOLS)/bin/python install --no-compile --require-hashes -r locks/deploy.lock
+	@$(INSTALL) --python $(DEPLOY_TOOLS)/bin/python locks/deploy.lock
 	@# Of this one only the library is used, which asks for no Python.
 	@$(PIP) --python $(DEPLOY_TOOLS)/bin/python install --no-compile --no-deps --ignore-requires-python \
 	  --only-binary :all: --require-hashes -r locks/kustomize.lock

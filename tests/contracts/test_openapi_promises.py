@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import copied
 from support.application import Application
 from support.explorer import Exploration, explore, load
 
 PREDICTING = "predict$|infer$"
+# A limit is a limit: on its two sides there are bodies of this many rows, and nobody waits for thousands of them.
+MAX_ROWS = 100
+
+
+@pytest.fixture(scope="module")
+def application(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    home = copied(prepared_home, tmp_path_factory.mktemp("application"))
+    with Application(home, inference={"max_rows": MAX_ROWS}) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", params=["flask", "lane"])

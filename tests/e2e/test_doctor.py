@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from secure_ml_api.cli.doctor import _without_password
 from support.certificates import Authority
+from support.commands import run_command
 from support.needs import free_port
 from support.server import RunningServer
 
@@ -23,14 +22,7 @@ class Verdict:
     def __init__(self, home: Path, *arguments: str, **environ: str) -> None:
         ports = {"PORT": str(free_port()), "METRICS_PORT": str(free_port())}
         environment = {f"SECURE_ML_API_SERVER__{key}": value for key, value in {**ports, **environ}.items()}
-        self.finished = subprocess.run(
-            [sys.executable, "-m", "secure_ml_api", "doctor", "--home", str(home), *arguments],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        self.finished = run_command("doctor", "--home", str(home), *arguments, environ={**os.environ, **environment})
 
     @property
     def wrong(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from onnx import helper, numpy_helper
 from conftest import copied
 from secure_ml_api.cli.stores import opened
 from secure_ml_api.inference.trial_files import TrialFiles
+from secure_ml_api.models.changes import Changes
 from secure_ml_api.models.life import Canary, is_in_canary
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.withheld import Withheld
@@ -146,6 +147,8 @@ def test_worker_that_replaces_a_killed_one_knows_what_was_decided(living: Living
     living.models("promote", "tiny", "2")
     living.server.kill_worker()
     assert set(living.versions()) == {"2"}
+    changes = Changes(living.server.home / "run")  # the new one answers, and then says what it has taken
+    wait_until(lambda: len(changes.reports()) == WORKERS, what="the report of the new worker")
     living.models("rollback", "tiny")
     assert set(living.versions()) == {"1"}
 

@@ -36,20 +36,24 @@ def pins(lock: Path) -> dict[str, tuple[str, int]]:
 
 
 def test_the_locks_are_those_that_make_installs_from() -> None:
+    """With ``locks/install.py``, whose tests hold that nothing is taken that a lock does not hash."""
+    makefile = (ROOT / "Makefile").read_text()
     assert {lock.stem for lock in LOCKS} >= {"serve", "train", "test"}
-    assert "pip install" not in (ROOT / "Makefile").read_text().replace("$(PIP) install", "")
-    assert "$(PIP) install --no-compile --require-hashes -r locks/$*.txt" in (ROOT / "Makefile").read_text()
+    assert "pip install" not in makefile.replace("$(PIP) install", "")
+    assert "$(INSTALL) locks/$*.txt $(if $(filter test,$*),locks/torch.lock)" in makefile
+    by_pip = [line for line in makefile.replace("\\\n", "").splitlines() if line.startswith("\t@$(PIP)")]
+    assert len(by_pip) == 3
+    assert all("--require-hashes -r locks/" in line or "--no-build-isolation --editable ." in line for line in by_pip)
 
 
 def test_the_tools_that_read_the_deployment_are_installed_from_a_lock_too() -> None:
-    assert "install --no-compile --require-hashes -r locks/deploy.lock" in (ROOT / "Makefile").read_text()
+    assert "$(INSTALL) --python $(DEPLOY_TOOLS)/bin/python locks/deploy.lock" in (ROOT / "Makefile").read_text()
 
 
-def test_the_build_of_pytorch_that_the_tests_use_is_pinned_by_hash_too() -> None:
-    assert "--require-hashes --no-deps -r locks/torch.lock" in (ROOT / "Makefile").read_text()
-    assert re.search(
-        r"^torch==[0-9.]+ .*\n +--hash=sha256:[0-9a-f]{64}$", (ROOT / "locks/torch.lock").read_text(), re.MULTILINE
-    )
+@pytest.mark.parametrize("name", ["torch", "pip"])
+def test_what_no_resolver_pins_is_pinned_by_hash_too(name: str) -> None:
+    lock = (ROOT / f"locks/{name}.lock").read_text()
+    assert re.search(rf"^{name}==[0-9.]+ .*\n +--hash=sha256:[0-9a-f]{{64}}$", lock, re.MULTILINE)
 
 
 @pytest.mark.parametrize("lock", [*LOCKS, ROOT / "locks" / "deploy.lock"], ids=lambda lock: lock.stem)

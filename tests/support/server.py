@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .commands import run_command
 from .needs import free_port
 
 SERVE = (sys.executable, "-m", "secure_ml_api", "serve")
@@ -59,14 +60,7 @@ def wait_until(holds: Callable[[], object], seconds: float = 20.0, what: str = "
 
 def command_line(home: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> Any:
     """What the command prints with ``--json``; fails the test when it does not exit with 0."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "secure_ml_api", *arguments, "--home", str(home), "--json"],
-        env={**os.environ, **(environ or {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    finished = run_command(*arguments, "--home", str(home), "--json", environ={**os.environ, **(environ or {})})
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 

@@ -27,12 +27,22 @@ class Figures:
     """What one test adds its rows to."""
 
     def __init__(self, file: str) -> None:
-        self.rows: list[Row] = []
+        self._rows: list[tuple[Row, bool | None]] = []
         self._file = file
 
-    def add(self, fault: str, load: str, result: str, *, must_hold: str) -> None:
-        """One row: what was done to the server, what it had to do meanwhile, what came of it, and what had to."""
-        self.rows.append(Row(fault, must_hold, load, result, self._file))
+    def add(self, fault: str, load: str, result: str, *, must_hold: str, held: bool | None = None) -> None:
+        """One row: what was done to the server, what it had to do meanwhile, what came of it, and what had to.
+
+        ``held`` says whether it did, in a test of several rows; otherwise the row is as good as its test.
+        """
+        self._rows.append((Row(fault, must_hold, load, result, self._file), held))
+
+    def rows(self, *, passed: bool) -> list[Row]:
+        """The rows of a test that has ``passed`` or not; those of what did not hold say so."""
+        return [
+            row if (passed if held is None else held) else row._replace(result=f"**did not hold:** {row.result}")
+            for row, held in self._rows
+        ]
 
 
 def write_rows(page: Path, rows: Sequence[Row]) -> None:

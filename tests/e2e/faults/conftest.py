@@ -26,8 +26,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
     made = Figures(request.node.path.name)
     yield made
     rows = request.config.stash.setdefault(_ROWS, [])
-    held = request.node.stash.get(_PASSED, False)
-    rows += made.rows if held else [row._replace(result=f"**did not hold:** {row.result}") for row in made.rows]
+    rows += made.rows(passed=request.node.stash.get(_PASSED, False))
 
 
 @pytest.hookimpl(wrapper=True)

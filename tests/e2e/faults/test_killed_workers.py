@@ -151,7 +151,7 @@ def test_killing_workers_under_load_costs_their_own_connections_and_no_count(
     assert lost <= 10 * times
     assert answered <= counted <= sent
     assert metered.answered <= charged <= metered.sent
-    assert max(replaced) < 10
+    assert max(replaced) <= (2 if full else 10)  # the promise is 2 s, on a machine that does nothing else
 
 
 def test_places_in_flight_of_a_killed_worker_are_free_at_once(server: Loaded) -> None:

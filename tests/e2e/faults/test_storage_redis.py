@@ -85,7 +85,7 @@ def test_predictions_go_on_while_redis_is_away(town: Town, fault: str, figures: 
         must_hold=MUST_HOLD,
     )
     assert set(load.outcome.statuses()) == {200}
-    assert noticed < 5  # the promise is 1 s, on a machine that does nothing else
+    assert noticed < (1 if full else 5)  # the promise is 1 s, on a machine that does nothing else
     assert struck.is_refused(struck.revoked)
 
 

@@ -64,8 +64,10 @@ def take_back_under_load(server: RunningServer, client: ClientSecret, token: str
         wait_until(lambda: len(callers.before) >= 80, what="answers before")
         if how == "token":
             revoke(server, client, token)
-        else:
+        elif how == "client":
             command_line(server.home, "clients", "disable", "shop")
+        else:
+            command_line(server.home, "clients", "set-scopes", "shop", "--scope", "predict:outliers")
         callers.taken_back.set()
         wait_until(lambda: len(callers.after) >= 80, what="answers after")
     return callers
@@ -77,13 +79,15 @@ def revoke(server: RunningServer, client: ClientSecret, token: str) -> None:
     assert server.request("POST", "/oauth/revoke", body=form.encode(), headers=headers).status == 200
 
 
-@pytest.mark.parametrize("how", ["token", "client"])
-def test_once_taken_back_no_request_is_answered_on_any_of_four_workers(server: RunningServer, how: str) -> None:
+@pytest.mark.parametrize(("how", "status"), [("token", 401), ("client", 401), ("scopes", 403)])
+def test_once_taken_back_no_request_is_answered_on_any_of_four_workers(
+    server: RunningServer, how: str, status: int
+) -> None:
     client = server.create_client("shop", "predict:*", rate="1000000/minute")
     token = server.token(client)
     callers = take_back_under_load(server, client, token, how)
     assert 200 in callers.before
-    assert set(callers.after) == {401}
+    assert set(callers.after) == {status}
 
 
 def test_a_revoked_token_stays_revoked_over_a_restart(home: Path) -> None:

@@ -25,6 +25,11 @@ def known(application: Application) -> tuple[ClientRecord, str]:
     return application.register("predict:iris", "models:read")
 
 
+@pytest.fixture(scope="module")
+def known_everywhere(application: Application) -> tuple[ClientRecord, str]:
+    return application.register("predict:*")
+
+
 def post(application: Application, path: str, body: str | bytes, **headers: str) -> TestResponse:
     sent = {"Content-Type": FORM, **{name.replace("_", "-"): value for name, value in headers.items()}}
     return application.client.post(path, data=body, headers=sent)
@@ -119,6 +124,49 @@ def test_no_spelling_of_a_scope_widens_a_token(
 ) -> None:
     answer = post(application, "/oauth/token", with_secret(known, f"{GRANT}&{more}"))
     assert refused(answer, 400)["error"] == "invalid_scope"
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "predict:iris%09models:admin",
+        "predict:iris%0d%0amodels:admin",
+        "predict:iris%00",
+        "predict:iris%C2%A0models:admin",
+        "predict:%D1%96ris",
+        "predict:%22iris%22",
+        "predict:iris%5C",
+        "predict:",
+        "predict:iris/../admin",
+        "predict:*%20predict:**",
+        "predict:" + "a" * 101,
+        "predict:" + "a" * 9000,
+        "predict:iris%20models:admin",
+        "PREDICT:*",
+    ],
+)
+def test_whoever_may_predict_everything_still_gets_no_token_for_what_is_no_scope(
+    application: Application, known_everywhere: tuple[ClientRecord, str], scope: str
+) -> None:
+    answer = post(application, "/oauth/token", with_secret(known_everywhere, f"{GRANT}&scope={scope}"))
+    assert refused(answer, 400)["error"] == "invalid_scope"
+
+
+def test_every_token_that_is_given_out_is_one_that_this_server_takes(
+    application: Application, known_everywhere: tuple[ClientRecord, str]
+) -> None:
+    statuses = []
+    for number in (1, 40, 60, 75):
+        scope = "%20".join(f"predict:{name:0100}" for name in range(number))
+        answer = post(application, "/oauth/token", with_secret(known_everywhere, f"{GRANT}&scope={scope}"))
+        statuses.append(answer.status_code)
+        if answer.status_code == 200:
+            token = answer.get_json()["access_token"]
+            read = application.client.get("/v1/models/" + "0" * 100, headers={"Authorization": f"Bearer {token}"})
+            assert read.status_code == 404  # allowed, but there is no such model
+        else:
+            assert refused(answer, 400)["error"] == "invalid_scope"
+    assert statuses == [200, 200, 400, 400]
 
 
 @pytest.mark.parametrize(

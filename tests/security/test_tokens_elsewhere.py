@@ -61,6 +61,19 @@ def test_two_authorizations_in_one_request_are_refused(door: Client, application
     assert ask(door, {"Authorization": shape.format(token)}).status_code == 401
 
 
+@pytest.mark.parametrize("query", ["access_token={0}", "access_token=", "a=b&access%5Ftoken=x&c", "access_token"])
+def test_a_token_in_the_address_spoils_a_good_one_in_the_header(
+    door: Client, application: Application, query: str
+) -> None:
+    """RFC 6750 section 2: one way in each request. What is in the address is in the logs of every proxy."""
+    headers = application.headers()
+    path = f"{PREDICT}?{query.format(application.token('predict:*'))}"
+    assert ask(door, headers, path).status_code == 401
+    assert ask(door, headers, f"{PREDICT}?other=x").status_code == 200
+    models = door.get(f"/v2/models/iris?{query.format('x')}", headers=headers)
+    assert models.status_code == 401
+
+
 def test_a_client_secret_is_no_token(door: Client, application: Application) -> None:
     record, secret = application.register("predict:*")
     for text in (f"Bearer {secret}", f"Bearer {record.client_id}", f"Basic {secret}"):

@@ -39,7 +39,7 @@ class Door:
 
     def visit(self) -> Visit:
         """The current request as a guarded visit."""
-        visit = Visit(authorization=request.headers.get("Authorization"), address=g.address, request_id=g.request_id)
+        visit = Visit(authorization=_authorization(), address=g.address, request_id=g.request_id)
         g.visit = visit
         return visit
 
@@ -47,7 +47,7 @@ class Door:
         """Walk the current request down the spine."""
         arrived_at = arrival_of(request.environ)
         call = Call(
-            authorization=request.headers.get("Authorization"),
+            authorization=_authorization(),
             address=g.address,
             request_id=g.request_id,
             model_name=name,
@@ -117,6 +117,17 @@ class Door:
 
     def _unexpected(self, error: Exception) -> Response:
         return response_of(answer_unexpected(error, g.request_id, oip=is_oip()))
+
+
+def _authorization() -> str | None:
+    """The Authorization header; with a token in the address beside it, two of them as servers join two fields.
+
+    A client that sends its token in two ways is refused (RFC 6750 section 2); one in the address alone is none.
+    """
+    header = request.headers.get("Authorization")
+    if header is not None and request.query_string and "access_token" in request.args:
+        return f"{header}, Bearer"
+    return header
 
 
 def read_body() -> bytes:

@@ -1,7 +1,7 @@
 """The fast lane: predict routes answered in front of Flask, over the same spine, byte for byte as Flask answers them.
 
 Flask and Werkzeug cost more per request than everything that guards a prediction. Whatever the lane does not fully
-recognise (another route, another method, a body without a length) it hands to Flask untouched.
+recognise (another route, another method, a query, a body without a length) it hands to Flask untouched.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ class FastLane:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         route = route_of(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
         length = environ.get("CONTENT_LENGTH", "")
-        if route is None or not (length.isascii() and length.isdigit()) or "HTTP_TRANSFER_ENCODING" in environ:
+        is_plain = length.isascii() and length.isdigit() and not environ.get("QUERY_STRING")
+        if route is None or not is_plain or "HTTP_TRANSFER_ENCODING" in environ:
             return self.behind(environ, start_response)
         started_at = time.perf_counter()
         services = self.services

@@ -19,11 +19,12 @@ from .authenticator import Authenticator
 from .claims import CERTIFICATE_MEMBER, Claims
 from .client_authentication import read_credentials, read_form
 from .clients import Clients
+from .compact import LIMIT_BYTES
 from .jwt_extended import Adapter
 from .keys import KeyRing
 from .metadata import server_metadata
 from .oauth_error import OAuthError
-from .policy import CLIENTS_ADMIN, common, reaches
+from .policy import CLIENTS_ADMIN, common, is_scope, reaches
 from .principal import Principal
 from .records import ClientRecord
 from .revocations import Revocations
@@ -72,6 +73,8 @@ class OAuth:
             token_id = str(uuid.uuid4())
             claims = {"sub": client.client_id, "client_id": client.client_id, "scope": scope, "jti": token_id}
             token = self._adapter.issue({**claims, **self._binding()})
+            if len(token) > LIMIT_BYTES:  # nobody would take it
+                raise OAuthError("invalid_scope", "a token of so many scopes is too long; ask for fewer of them")
             line.details.update(token_id=token_id, scope=scope)
         lifetime = self._settings.lifetime_seconds
         return {"access_token": token, "token_type": "Bearer", "expires_in": lifetime, "scope": scope}
@@ -176,10 +179,13 @@ def _token(parameters: Mapping[str, str]) -> str:
 
 
 def _granted(held: frozenset[str], asked: str | None) -> frozenset[str]:
-    """All that the client holds, or the part of it that it asks for; raises OAuthError for more."""
+    """All that the client holds, or the part of it that it asks for; raises OAuthError for more.
+
+    What is no scope's name is refused too: ``predict:*`` reaches every name, and a tab in one parts words for others.
+    """
     if asked is None:
         return held
     wanted = frozenset(asked.split(" ")) - {""}
-    if not wanted or not reaches(held, wanted):
+    if not wanted or not all(map(is_scope, wanted)) or not reaches(held, wanted):
         raise OAuthError("invalid_scope", "the client does not hold every scope that it asks for")
     return common(held, wanted)

@@ -43,7 +43,7 @@ def create(
 
     Scopes: models:read, predict:NAME, predict:*, models:admin, clients:admin.
     """
-    names = [scope for given in scopes for scope in given.split()]
+    names = _names(scopes)
 
     def make(stores: Stores) -> tuple[ClientRecord, str]:
         return stores.clients.create(name, names, requests=requests, rows=rows, concurrency=concurrency)
@@ -86,6 +86,21 @@ def rotate_secret(client: str, home: Path, as_json: bool) -> None:
     _say_secret(found, secret, as_json)
 
 
+@command.command(name="set-scopes")
+@click.argument("client")
+@click.option("--scope", "scopes", multiple=True, required=True, help="What it may do; give it once for each scope.")
+@home_option
+@json_option
+def set_scopes(*, client: str, scopes: tuple[str, ...], home: Path, as_json: bool) -> None:
+    """Let CLIENT do this and nothing else from now on.
+
+    Tokens that it has lose what it loses at once, and gain nothing beyond what they were issued for. Scopes:
+    models:read, predict:NAME, predict:*, models:admin, clients:admin.
+    """
+    names = _names(scopes)
+    _say_client(_run(home, "client.set_scopes", lambda stores: stores.clients.set_scopes(client, names)), as_json)
+
+
 @command.command()
 @click.argument("client")
 @home_option
@@ -112,6 +127,11 @@ def delete(client: str, home: Path, as_json: bool) -> None:
     """Forget CLIENT; its tokens are refused from now on."""
     gone = _run(home, "client.delete", lambda stores: stores.clients.delete(client))
     say({"deleted": gone.client_id, "name": gone.name}, as_json, [f"deleted {gone.name} ({gone.client_id})"])
+
+
+def _names(scopes: tuple[str, ...]) -> list[str]:
+    """Each scope by itself, also where several were given as one word."""
+    return [scope for given in scopes for scope in given.split()]
 
 
 def _run(home: Path, event: str | None, task: Callable[[Stores], Any]) -> Any:

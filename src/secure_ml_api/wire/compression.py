@@ -8,6 +8,7 @@ from dataclasses import replace
 from werkzeug.http import parse_accept_header
 
 from ..errors import BodyTooLarge, MalformedBody, UnsupportedContent
+from .negotiation import LONGEST_WISH
 from .question import Answer
 
 # zlib's window argument per encoding: gzip with its header; deflate is zlib-wrapped (RFC 9110 section 8.4.1.2).
@@ -39,7 +40,7 @@ def decompressed(body: bytes, encoding: str, limit_bytes: int) -> bytes:
 
 def compressed(answer: Answer, accept_encoding: str) -> Answer:
     """``answer`` as gzip or deflate when it is large and the caller asks for one of them; else as it is."""
-    if not accept_encoding or len(answer.body) < _WORTH_BYTES:
+    if not 0 < len(accept_encoding) <= LONGEST_WISH or len(answer.body) < _WORTH_BYTES:
         return answer
     asked = dict(reversed([(coding.lower(), quality) for coding, quality in parse_accept_header(accept_encoding)]))
     qualities = {coding: asked.get(coding, asked.get("*", 0)) for coding in ENCODINGS}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +12,7 @@ import orjson
 from ..errors import MalformedBody, Misfit, SignatureMismatch
 from ..tensors import Column, Signature, Tensors
 from .answer_table import Columns
+from .csv_records import records
 from .number_text import read_numbers
 from .quick_rows import fitted
 from .row_reader import row_reader
@@ -23,6 +22,8 @@ from .tensor_inputs import check_row_count
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][-+]?[0-9]++)?")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _BLANKS = " \t"
+# What a body may have beside the cells of the most rows: empty lines, and rows of too many cells that are told of.
+_SPARE_CELLS = 65_536
 _TRUTH = {"true": True, "false": False}
 _SPECIAL = re.compile(r'[",\r\n]')
 
@@ -38,18 +39,19 @@ def quick_csv(body: bytes, signature: Signature, max_rows: int) -> np.ndarray[An
     head, _, rest = body.partition(b"\n")
     if not signature.is_matrix or b'"' in body or b"[" in rest or b"]" in rest:
         return None
+    width = len(signature.columns)
+    if head.count(b",") >= width or rest.count(b"\n") > max_rows or rest.count(b",") > max_rows * width:
+        return None
     try:
         names = head.removesuffix(b"\r").decode("utf-8-sig").split(",")
     except UnicodeDecodeError:
         return None
-    if len(names) != len(signature.columns) or set(names) != set(signature.column_names):
+    if len(names) != width or set(names) != set(signature.column_names):
         return None
     lines = rest.replace(b"\r\n", b"\n").removesuffix(b"\n")
-    if b"\r" in lines:
-        return None
     # Lines of numbers are rows of JSON but for the brackets.
     text = b"[[" + lines.replace(b"\n", b"],[") + b"]]"
-    numbers = read_numbers(text, signature.columns[0].datatype, len(names))
+    numbers = None if b"\r" in lines else read_numbers(text, signature.columns[0].datatype, width)
     if numbers is None or len(numbers) > max_rows:
         return None
     order = [names.index(name) for name in signature.column_names]
@@ -57,24 +59,21 @@ def quick_csv(body: bytes, signature: Signature, max_rows: int) -> np.ndarray[An
 
 
 def read_cells(body: bytes, signature: Signature, max_rows: int) -> tuple[Tensors, int]:
-    """As ``read_csv``, cell by cell; an empty cell is a missing value, or an empty text."""
+    """As ``read_csv``, cell by cell; an empty cell is a missing value, or an empty text. Raises BodyTooLarge too."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body is not UTF-8 (byte {error.start})") from None
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines = records(text, (max_rows + 1) * len(signature.columns) + _SPARE_CELLS)
     rows: list[Any] = []
-    try:
-        order = _order(next(lines, []), signature)
-        parsers = [(at, _parser(column)) for at, column in zip(order, signature.columns, strict=True)]
-        for cells in lines:
-            if not cells:
-                continue
-            if len(rows) == max_rows:
-                raise SignatureMismatch(f"a request may have {max_rows} rows; this one has more")
-            rows.append([parse(cells[at]) for at, parse in parsers] if len(cells) == len(parsers) else cells)
-    except csv.Error:
-        raise MalformedBody(f"the body is not CSV (line {lines.line_num})") from None
+    order = _order(next(lines, []), signature)
+    parsers = [(at, _parser(column)) for at, column in zip(order, signature.columns, strict=True)]
+    for cells in lines:
+        if not cells:
+            continue
+        if len(rows) == max_rows:
+            raise SignatureMismatch(f"a request may have {max_rows} rows; this one has more")
+        rows.append([parse(cells[at]) for at, parse in parsers] if len(cells) == len(parsers) else cells)
     check_row_count(len(rows), max_rows)
     return row_reader(signature).read(rows), len(rows)
 

@@ -11,6 +11,9 @@ from ..tensors import Signature
 
 # A string, closed or not, or one character that makes the parser allocate: a list, an object, a member of an object.
 _STRING_OR_PART = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{:]', re.DOTALL)
+_STRING_OR_COMMA = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|,', re.DOTALL)
+# Bodies of no more bytes than this for each part that they may have are not worth counting in before a quick reader.
+_PART_BYTES = 4
 
 
 def read_json(body: bytes, most_parts: int | None = None) -> Any:
@@ -52,8 +55,26 @@ def has_more_parts(body: bytes, most: int) -> bool:
     """Whether ``body`` has more than ``most`` lists, objects and members."""
     if body.count(b"[") + body.count(b"{") + body.count(b":") <= most:
         return False
+    return _has_more(body, _STRING_OR_PART, most)
+
+
+def check_size(body: bytes, signature: Signature, max_rows: int) -> None:
+    """Raise BodyTooLarge for a large body of more parts, or more elements, than the most rows have.
+
+    Elements are cheap one by one, but a kilobyte of gzip may be a million of them.
+    """
+    most = parts_of(signature, max_rows)
+    if len(body) <= _PART_BYTES * most:
+        return
+    if has_more_parts(body, most):
+        raise BodyTooLarge(f"the body has more than {most} lists, objects and members")
+    if body.count(b",") > most and _has_more(body, _STRING_OR_COMMA, most):
+        raise BodyTooLarge(f"the body has more than {most} elements")
+
+
+def _has_more(body: bytes, string_or_part: re.Pattern[bytes], most: int) -> bool:
     parts = 0  # what stands inside strings does not count
-    for match in _STRING_OR_PART.finditer(body):
+    for match in string_or_part.finditer(body):
         parts += body[match.start()] != 0x22
         if parts > most:
             return True

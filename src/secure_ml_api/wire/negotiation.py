@@ -13,6 +13,8 @@ from .question import BINARY, JSON
 FORM = "application/x-www-form-urlencoded"
 # What callers send who take whatever comes.
 ANYTHING = frozenset({"", "*/*", JSON})
+# Browsers send some 200. What is parsed costs the square of its length, and a header field may have 8800.
+LONGEST_WISH = 1000
 
 
 def check_json_or_form(content_type: str, accept: str) -> None:
@@ -49,7 +51,12 @@ def is_utf_8(options: Mapping[str, str]) -> bool:
 
 
 def best_of(offers: Sequence[str], accept: str) -> str | None:
-    """The one of ``offers`` that the caller likes best, the first of equals; None when it takes none of them."""
+    """The one of ``offers`` that the caller likes best, the first of equals; None when it takes none of them.
+
+    Raises NotAcceptable for an Accept header of more than LONGEST_WISH characters, unread.
+    """
+    if len(accept) > LONGEST_WISH:
+        raise NotAcceptable(f"an Accept header of more than {LONGEST_WISH} characters is not read")
     # JSON has no parameters (RFC 8259 section 11): a charset that is asked for changes nothing.
     asked = parse_accept_header(accept.replace("q=.", "q=0."))  # as older Java clients write it
     taken = [(kind.partition(";")[0].strip(), quality) for kind, quality in asked]

@@ -14,7 +14,7 @@ from ..errors import MalformedBody, Misfit, Refusal, SignatureMismatch
 from ..tensors import Signature, Tensors, TensorSpec
 from .envelopes import InferOutput, InferRequest, InferTensor, read_envelope
 from .json_answer import json_answer
-from .json_text import parts_of, read_json
+from .json_text import check_size, parts_of, read_json
 from .negotiation import check_tensors
 from .oip_binary import HEADER, BinaryTail, header_length, little_endian, raw_input
 from .question import BINARY, Answer, Dialect, Payload
@@ -59,6 +59,7 @@ def decode_oip(payload: Payload, signature: Signature, max_rows: int) -> OipQues
     """The question in ``payload``; raises MalformedBody, BodyTooLarge or SignatureMismatch."""
     if payload.inference_header_length:
         return _read_binary(payload, signature, max_rows)
+    check_size(payload.body, signature, max_rows)
     return _read_quickly(payload.body, signature, max_rows) or read_infer(payload.body, signature, max_rows)
 
 

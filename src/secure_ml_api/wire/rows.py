@@ -14,7 +14,7 @@ from .arrow_rows import read_arrow, write_arrow
 from .csv_rows import read_csv, write_csv
 from .envelopes import Extra, RowsRequest, read_envelope
 from .json_answer import json_answer, scalar
-from .json_text import parts_of, read_json
+from .json_text import check_size, parts_of, read_json
 from .outputs import EXTRAS, all_extras, has_extra, label_words, main_output
 from .question import CSV, JSON, Answer, Dialect, Payload
 from .quick_named import quick_named
@@ -62,6 +62,7 @@ def decode_rows(payload: Payload, signature: Signature, max_rows: int) -> RowsQu
     row = quick_row(body, signature)
     if row is not None and wanted == JSON:
         return RowsQuestion(signature, {"input": row}, 1, True, (), signature.output_names)
+    check_size(body, signature, max_rows)
     request, inputs, rows = (
         quick_rows(body, signature, max_rows)
         or quick_named(body, signature, max_rows)

@@ -14,7 +14,7 @@ from ..errors import Misfit, Refusal, SignatureMismatch
 from ..tensors import NUMPY_DTYPES, Signature, Tensors, TensorSpec
 from .envelopes import TensorFlowRequest, read_envelope
 from .json_answer import json_answer, plain
-from .json_text import parts_of, read_json
+from .json_text import check_size, parts_of, read_json
 from .negotiation import check_json_or_form
 from .number_text import fits
 from .question import Answer, Dialect, Payload
@@ -49,6 +49,7 @@ class TensorFlowQuestion:
 
 def decode_tensorflow(payload: Payload, signature: Signature, max_rows: int) -> TensorFlowQuestion:
     """The question in ``payload``; raises MalformedBody, BodyTooLarge or SignatureMismatch."""
+    check_size(payload.body, signature, max_rows)
     return _read_quickly(payload.body, signature, max_rows) or read_tensorflow(payload.body, signature, max_rows)
 
 

@@ -70,6 +70,16 @@ def test_enabled_client_is_accepted_again_at_once(lodge: Lodge, run: Console) ->
     assert lodge.authenticator.authenticate(f"Bearer {token}").client_id == lodge.client.client_id
 
 
+def test_tokens_of_a_client_whose_scopes_are_narrowed_lose_them_at_once(lodge: Lodge, run: Console) -> None:
+    token, before = lodge.token(), lodge.authenticator.authenticate
+    assert len(before(f"Bearer {token}").scopes) > 1
+    narrowed = json.loads(run("clients", "set-scopes", "reader", "--scope", "models:read", "--json").stdout)
+    assert narrowed["scopes"] == ["models:read"]
+    assert lodge.authenticator.authenticate(f"Bearer {token}").scopes == {"models:read"}
+    (line,) = json.loads(run("audit", "list", "--event", "client.set_scopes", "--json").stdout)
+    assert line["outcome"] == "ok"
+
+
 def test_rotated_secret_replaces_the_old_one(lodge: Lodge, run: Console) -> None:
     lodge.secret = json.loads(run("clients", "rotate-secret", lodge.client.client_id, "--json").stdout)["client_secret"]
     assert lodge.token()
@@ -81,6 +91,9 @@ def test_rotated_secret_replaces_the_old_one(lodge: Lodge, run: Console) -> None
         (["show", "nobody"], "no such client"),
         (["create", "reader", "--scope", "models:read"], "already"),
         (["create", "app", "--scope", "models:write"], "there are models:read"),
+        (["set-scopes", "nobody", "--scope", "models:read"], "no such client"),
+        (["set-scopes", "reader", "--scope", "models:write"], "there are models:read"),
+        (["set-scopes", "reader", "--scope", " "], "no scope was given"),
         (["create", "app", "--scope", "models:read", "--rate", "fast"], "600/minute"),
         (["create", "app", "--scope", "models:read", "--concurrency", "0"], "concurrency"),
     ],

@@ -115,6 +115,12 @@ def test_an_answer_goes_as_it_is_to_callers_who_ask_for_nothing_known(asked: str
     assert compressed(LARGE, asked) is LARGE
 
 
+def test_an_answer_goes_as_it_is_to_callers_who_ask_in_kilobytes() -> None:
+    answer = Answer(b"a" * 100_000, "text/plain")
+    assert compressed(answer, "gzip" + "," * 996).headers
+    assert compressed(answer, "gzip" + "," * 997) is answer
+
+
 def test_a_small_answer_is_not_worth_it() -> None:
     small = Answer(b"{}")
     assert compressed(small, "gzip") is small

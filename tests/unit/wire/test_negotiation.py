@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -9,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secure_ml_api.errors import NotAcceptable, UnsupportedContent
+from secure_ml_api.wire import negotiation
 from secure_ml_api.wire.negotiation import check_accept, check_content_type
+from secure_ml_api.wire.row_formats import check_rows
 
 _HEADERS = st.text(max_size=60) | st.text(st.sampled_from("application/json*;q=0.1,charset utf-8'%\"="), max_size=60)
 
@@ -90,3 +93,14 @@ def test_other_content_is_refused_with_what_is_read(header: str) -> None:
         check_content_type(header)
     assert caught.value.accepted == ("application/json",)
     assert "secret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("check", [check_accept, lambda accept: check_rows("", accept)], ids=["json", "rows"])
+def test_an_accept_header_of_many_kilobytes_is_refused_unread(
+    check: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check("text/html, " + " " * 900 + "*/*")
+    monkeypatch.setattr(negotiation, "parse_accept_header", lambda _: pytest.fail("the header was parsed"))
+    for header in ("a" + " " * 8400 + "a", "application/json" + "," * 985):
+        with pytest.raises(NotAcceptable, match="1000 characters"):
+            check(header)

@@ -1,15 +1,17 @@
-"""Boosted trees in both forms, and a reader of texts, served together: every protocol answers as the library itself."""
+"""Boosted trees in both forms, a reader of texts, a model for scikit-learn: every protocol answers as its library does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.semi_supervised import LabelPropagation
 from tritonclient.http import InferenceServerClient, InferInput
 
 from secure_ml_api.cli.init import prepare
@@ -19,7 +21,7 @@ from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack_estimator
 from secure_ml_api.packaging.table import Table
 from secure_ml_api.settings import read_settings
-from support.boosted import lightgbm_model, rows, table, text_model, texts, xgboost_model
+from support.boosted import classes, lightgbm_model, rows, table, text_model, texts, xgboost_model
 from support.server import RunningServer
 
 WORKERS = 2
@@ -28,9 +30,16 @@ TEXTS, _ = texts(1000, seed=12)
 NATIVE = Options(allow_native=True)
 
 
+@cache
+def spread_model() -> LabelPropagation:
+    """A classifier that no converter covers."""
+    given = rows(200)
+    return LabelPropagation(max_iter=5000).fit(given, classes(given, 3))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three models of each library as graphs and three as they are, and one of texts."""
+    """Three models of each library as graphs and three as they are, one of texts, and one for scikit-learn."""
     directory = tmp_path_factory.mktemp("frameworks")
     settings = read_settings(directory / "home", {})
     prepare(settings, examples=False)
@@ -41,6 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for kind in ("binary", "multiclass", "regression"):
                 pack_estimator(model(kind), table(rows(200)), store=store, name=f"{library}-{kind}-onnx")
         pack_estimator(text_model(), Table({"text": texts(200)[0]}), store=store, name="topics")
+        pack_estimator(spread_model(), table(rows(200)), store=store, name="spread-native", options=NATIVE)
         patch.setattr(contest, "CANDIDATES", ())
         for library, model in (("xgboost", xgboost_model), ("lightgbm", lightgbm_model)):
             for kind in ("binary", "multiclass", "regression"):
@@ -179,4 +189,28 @@ def test_native_trees_answer_many_callers_at_once_on_both_workers(asking: Asking
 
     with ThreadPoolExecutor(12) as crowd:
         assert all(crowd.map(ask, range(400)))
+    assert len(asking.server.worker_pids()) == WORKERS
+
+
+def test_scikit_learn_itself_answers_a_thousand_rows_by_every_protocol(asking: Asking) -> None:
+    wanted = expected(spread_model(), ROWS)
+    answer = asking.rows("spread-native", ROWS.tolist())
+    assert_same({"label": answer["predictions"], "probabilities": answer["probabilities"]}, wanted)
+    assert_same(asking.tensors("spread-native", "FP64", [1000, 4], ROWS.ravel().tolist(), "input"), wanted)
+    assert_same(asking.binary("spread-native", "input", "FP64", ROWS, list(wanted)), wanted)
+    assert asking.server.metric("secure_ml_api_model_info", model="spread-native", runtime="sklearn") > 0
+
+
+def test_scikit_learn_itself_answers_many_callers_at_once_on_both_workers(asking: Asking) -> None:
+    wanted = expected(spread_model(), ROWS)
+
+    def ask(number: int) -> None:
+        start = number * 7 % 900
+        asked = slice(start, start + 1 + number % 50)
+        answer = asking.rows("spread-native", ROWS[asked].tolist())
+        found = {"label": answer["predictions"], "probabilities": answer["probabilities"]}
+        assert_same(found, {name: tensor[asked] for name, tensor in wanted.items()})
+
+    with ThreadPoolExecutor(12) as crowd:
+        list(crowd.map(ask, range(400)))
     assert len(asking.server.worker_pids()) == WORKERS

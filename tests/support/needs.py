@@ -21,16 +21,17 @@ _PORTS = range(15_000, 32_768)
 
 def program(name: str, debian_package: str) -> str:
     """The path of ``name``; without it the test is skipped with the remedy, or fails where CI=true."""
-    return shutil.which(name, path=_SEARCH) or _miss(f"{name} is missing: apt-get install {debian_package}")
+    return shutil.which(name, path=_SEARCH) or miss(f"{name} is missing: apt-get install {debian_package}")
 
 
 def deploy_tool(pattern: str) -> Path:
     """A file of ``make deploy-tools``; without it the test is skipped with the remedy, or fails where CI=true."""
     remedy = f"{pattern.rpartition('/')[2]} is missing: make deploy-tools"
-    return next(_DEPLOY_TOOLS.glob(pattern), None) or _miss(remedy)
+    return next(_DEPLOY_TOOLS.glob(pattern), None) or miss(remedy)
 
 
-def _miss(remedy: str) -> NoReturn:
+def miss(remedy: str) -> NoReturn:
+    """Skip the test for want of something, which fails where CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(remedy)
     pytest.skip(remedy)

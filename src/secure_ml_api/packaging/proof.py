@@ -13,6 +13,7 @@ from ..models.parity import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, Comparison, 
 from ..models.sample import Sample
 from ..runtimes.protocol import Session
 from ..tensors import NUMPY_DTYPES, Datatype, Signature, Tensors
+from .networks.network import NetworkEstimator
 from .table import Array, Table
 from .trained import Trained
 
@@ -45,11 +46,17 @@ class Reference:
 
 
 def refer(trained: Trained, signature: Signature, sample: Table, generated: Table) -> Reference:
-    """Ask ``trained`` what every candidate with ``signature`` has to answer."""
+    """Ask ``trained`` what every candidate with ``signature`` has to answer.
+
+    Raises PackingError for a network whose answer to a row hangs on the others of its batch.
+    """
     datatype = _number_type(signature)
     answers = _in_types(trained.answers(sample), signature)
     rounded = generated.rounded(datatype)
     reference = trained.answers(rounded)
+    if isinstance(trained.estimator, NetworkEstimator):
+        _refuse_company(trained, sample, answers, signature, "sample")
+        _refuse_company(trained, rounded, reference, signature, "generated")
     undecided = _undecided(trained, rounded, reference, signature, datatype)
     inputs = sample.tensors(signature)
     return Reference(signature, Sample(inputs, answers), rounded.tensors(signature), reference, undecided)
@@ -96,13 +103,32 @@ def _compared(
     """
     rows = len(next(iter(answers.values())))
     together = _run(session, inputs, signature, _BATCH_ROWS)
-    chosen = np.unique(np.linspace(0, rows - 1, _ALONE_ROWS).astype(np.intp))
+    chosen = _chosen(rows)
     alone = _run(session, _take(inputs, chosen), signature, 1)
     differing = compare(together, answers, signature).differing
     differing[chosen] |= compare(alone, _take(answers, chosen), signature).differing
     told = np.ones(rows, dtype=np.bool_) if passed_over is None else ~(differing & passed_over)
     largest = compare(_take(together, told), _take(answers, told), signature).largest_differences
     return Comparison(differing, largest)
+
+
+def _chosen(rows: int) -> npt.NDArray[np.intp]:
+    """Which of ``rows`` rows are also run alone."""
+    return np.unique(np.linspace(0, rows - 1, _ALONE_ROWS).astype(np.intp))
+
+
+def _refuse_company(trained: Trained, rows: Table, answers: Tensors, signature: Signature, which: str) -> None:
+    """Raise PackingError when ``trained`` answers a row alone otherwise than in ``answers``, beside others."""
+    chosen = _chosen(rows.rows)
+    parts = [trained.answers(rows.take(chosen[position : position + 1])) for position in range(len(chosen))]
+    # Labels follow from the numbers, and at a threshold the order of a sum decides.
+    alone = {name: np.concatenate([part[name] for part in parts]) for name in answers if name != "label"}
+    beside = {name: answers[name][chosen] for name in alone}
+    differing = compare(alone, beside, signature).differing
+    if bool(differing.any()):
+        row = int(chosen[differing.argmax()])
+        cause = f"{trained.kind} answers a row alone otherwise than beside others ({which} row {row})"
+        raise PackingError(f"{cause}; pack a network whose answer to a row hangs on that row alone")
 
 
 def _take(tensors: Tensors, rows: Array) -> Tensors:

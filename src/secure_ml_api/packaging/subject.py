@@ -11,6 +11,7 @@ import numpy as np
 from .candidates import Datatype
 from .describe import align, describe, missing_columns, refuse_confused_types
 from .encoders import Categories, categories_of
+from .networks.network import NetworkEstimator
 from .options import Options
 from .proof import Reference, refer
 from .prose import prose_columns
@@ -53,7 +54,10 @@ class Subject:
         )
         # What the options get wrong is no candidate's fault, so it is found before the first of them.
         describe(trained, features, options, datatype="FP32", categories=categories, missing=missing)
-        return cls(trained, features, generated, categories, missing, options, {})
+        subject = cls(trained, features, generated, categories, missing, options, {})
+        if isinstance(estimator, NetworkEstimator):
+            subject.reference("FP32")  # nor is a network whose rows hang on each other
+        return subject
 
     def reference(self, datatype: Datatype) -> Reference:
         """The trained model's answers to the rows in ``datatype``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ tensorflow = Lazily("tensorflow")
 keras = Lazily("keras")
 torch = Lazily("torch")
 
+ALONE = "^Deciding answers a row alone otherwise than beside others"
 ROWS = np.random.default_rng(11).normal(size=(1000, FEATURES)).astype(np.float32)
 
 
@@ -78,6 +80,59 @@ def test_torch_module_becomes_a_graph_that_answers_1000_rows_as_it_does(store: S
     given = answers(store)
     assert given["label"].tolist() == wanted.argmax(axis=1).tolist()
     np.testing.assert_allclose(given["probabilities"], wanted, rtol=1e-4, atol=1e-5)
+
+
+def deciding(decide: Callable[[Any, Any], Any]) -> Any:
+    """A module whose outputs are those of ``torch_module`` as ``decide`` changes them, given also the rows."""
+
+    class Deciding(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch_module()
+
+        def forward(self, rows: Any) -> Any:
+            return decide(rows, self.inner(rows))
+
+    return Deciding()
+
+
+@pytest.mark.parametrize(
+    ("decide", "said"),
+    [
+        (lambda _, outputs: outputs * 2 if outputs.sum() > 0 else outputs, ALONE),
+        # No row of the sample comes near: only the code shows it.
+        (
+            lambda rows, outputs: outputs / 255 if rows.max() > 100 else outputs,
+            r"makes a Python boolean of its data \(test_networks\.py line \d+\)",
+        ),
+        (
+            lambda rows, outputs: outputs * max(1.0, rows.max().item() / 100),
+            r"makes a Python number of its data \(test_networks\.py line \d+\)",
+        ),
+    ],
+)
+def test_torch_module_that_decides_by_its_data_is_refused(
+    store: Store, decide: Callable[[Any, Any], Any], said: str
+) -> None:
+    with pytest.raises(PackingError, match=said):
+        packed(store, TorchNetwork(deciding(decide)))
+
+
+def test_torch_module_that_checks_its_shapes_becomes_a_graph(store: Store) -> None:
+    def check(rows: Any, outputs: Any) -> Any:
+        if rows.shape[1] != FEATURES:
+            raise ValueError("wrong features")
+        return outputs
+
+    assert packed(store, TorchNetwork(deciding(check))).manifest.runtime == "onnx"
+
+
+def test_network_whose_answer_to_a_row_hangs_on_its_neighbours_is_refused(store: Store) -> None:
+    def doubled_in_company(rows: Any, outputs: Any) -> Any:
+        return outputs * 2 if len(rows) > 1 else outputs
+
+    with pytest.raises(PackingError, match=ALONE):
+        packed(store, TorchNetwork(deciding(doubled_in_company)))
 
 
 def test_keras_model_becomes_a_graph_that_answers_1000_rows_as_it_does(store: Store) -> None:
@@ -273,11 +328,12 @@ def save(model: Any, path: Path) -> None:
 
 
 def test_keras_file_is_packed_by_a_process_of_its_own(store: Store, tmp_path: Path) -> None:
-    save(dense(8, CLASSES), tmp_path / "net.keras")
+    model = dense(8, CLASSES)
+    save(model, tmp_path / "net.keras")
     sample = write_sample(tmp_path / "sample.csv")
     manifest = pack(tmp_path / "net.keras", store=store, name="net", sample=sample).manifest
     assert (manifest.runtime, manifest.provenance.source) == ("onnx", "keras")
-    np.testing.assert_allclose(answers(store)["probabilities"], dense(8, CLASSES)(ROWS).numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers(store)["probabilities"], model(ROWS).numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_exported_torch_program_is_packed_once_it_is_trusted(store: Store, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from ..table import Array
 from .network import NativeRuntime
 
 _OPSET = 18
+# How the tracer warns of a number that left the graph for Python, where a constant takes its place.
+_LEFT_THE_GRAPH = "Converting a tensor to a "
+_BOOLEAN = f"{_LEFT_THE_GRAPH}Python boolean"
 
 
 class TorchNetwork:
@@ -52,14 +56,16 @@ class TorchNetwork:
         return given
 
     def graph(self, features: int) -> Any:
-        """By the exporter that traces: the module's operators for rows of any number. Raises Inapplicable."""
+        """By the exporter that traces: the module's operators for rows of any number.
+
+        Raises Inapplicable, also for a module that decides by its data: the trace would hold one of the branches.
+        """
         import onnx
         import torch
 
         example = torch.from_numpy(self._shaped(np.zeros((2, features), dtype=np.float32)))
         try:
-            with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place, warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # what a trace cannot promise, the proof on rows shows
+            with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place, _conversions() as conversions:
                 written = Path(place) / "network.onnx"
                 torch.onnx.export(
                     self._module,
@@ -74,6 +80,11 @@ class TorchNetwork:
                 model = onnx.load(written)
         except Exception as error:
             raise Inapplicable(f"{self.kind} has no ONNX form: {' '.join(str(error).split())[:150]}") from error
+        if conversions and not self._decides_by_shapes_alone(conversions, example):
+            first = conversions[0]
+            where = f"{Path(first.filename).name} line {first.lineno}"
+            said = str(first.message).removeprefix(_LEFT_THE_GRAPH).split(" might ")[0]
+            raise Inapplicable(f"{self.kind} makes a {said} of its data ({where}), which no graph can follow")
         return with_row_shape(model, features, self._row_shape)
 
     def native(self, features: int, gives: Gives) -> bytes:
@@ -86,8 +97,34 @@ class TorchNetwork:
         data: bytes = save(weights, metadata=design.as_metadata())
         return data
 
+    def _decides_by_shapes_alone(self, conversions: list[warnings.WarningMessage], example: Any) -> bool:
+        """Whether all that was decided are shapes, such as in a check of the features: by PyTorch's other exporter."""
+        import torch
+
+        if not all(str(conversion.message).startswith(_BOOLEAN) for conversion in conversions):
+            return False
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                torch.export.export(self._module, (example,), dynamic_shapes=({0: torch.export.Dim("rows")},))
+        except Exception:  # noqa: BLE001 - whatever it cannot export was not shown to be harmless
+            return False
+        return True
+
     def _shaped(self, rows: Array) -> Array:
         return rows.reshape(len(rows), *self._row_shape) if self._row_shape else rows
+
+
+@contextmanager
+def _conversions() -> Iterator[list[warnings.WarningMessage]]:
+    """Collects what the tracer says of values that left the graph, except in PyTorch itself, and nothing else."""
+    from torch.jit._trace import TracerWarning
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", _LEFT_THE_GRAPH, TracerWarning)
+        warnings.filterwarnings("ignore", category=TracerWarning, module=r"torch\.(?!jit)")
+        yield said
 
 
 def with_row_shape(model: Any, features: int, row_shape: tuple[int, ...]) -> Any:

@@ -231,7 +231,7 @@ def _add_routes(app: Flask, house: House) -> None:
     limiter = install_limits(app, services.limiter, settings.quotas)
     documents = Documents(services.registry, services.max_rows, show_models=settings.server.publish_models)
     for routes in (
-        health_routes(house.is_ready),
+        health_routes(house.is_ready, house.troubled, house.published),
         oauth_routes(house.doormen.oauth, settings.tokens.issuer, limiter, settings.quotas),
         document_routes(documents),
         rows_routes(door),

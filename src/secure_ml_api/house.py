@@ -46,6 +46,16 @@ class House:
         """Whether this worker should be sent requests."""
         return self.warm and not self.draining and not self.services.registry.unready
 
+    def troubled(self) -> set[str]:
+        """Models of which a worker of this machine refused a version or a file."""
+        return {where.partition("/")[0] for where in self.caretaker.problems()}
+
+    def published(self) -> set[str]:
+        """Models that anyone may know of: those that the public documents show."""
+        if not self.settings.server.publish_models:
+            return set()
+        return {model.name for model in self.services.registry.serving()}
+
     def keep(self) -> None:
         """Housekeeping, once a second until the worker stops; none of its parts can stop the others."""
         while not self._stopped.wait(_HOUSEKEEPING_SECONDS):

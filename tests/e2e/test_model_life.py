@@ -128,13 +128,20 @@ def test_model_that_there_is_not_cannot_be_loaded(living: Living) -> None:
 def test_version_that_does_not_load_is_said_and_leaves_the_old_one(living: Living) -> None:
     publish(living.store, version="5")
     (living.store.models_directory / "tiny" / "5" / "model.onnx").write_bytes(b"something else")
-    assert living.repository("tiny", "load").status == 200  # the model serves
+    reply = living.repository("tiny", "load")
+    assert reply.status == 200  # the model serves
+    assert list(reply.json()["problems"]) == ["5"]
+    assert "not the file that was signed" in reply.json()["problems"]["5"]
     assert set(living.versions()) == {"1"}
+    ready = living.server.get("/v2/health/ready")
+    assert (ready.status, ready.json()["models_with_problems"]) == (200, 1)
+    assert "1 model (tiny)" in ready.json()["detail"]
     index = living.server.post_json("/v2/repository/index", {}, living.operator).json()
     (broken,) = [entry for entry in index if (entry["name"], entry["version"]) == ("tiny", "5")]
     assert "not the file that was signed" in broken["reason"]
     living.store.remove("tiny", "5")
-    assert living.repository("tiny", "load").status == 200
+    assert living.repository("tiny", "load").json() == {"name": "tiny", "load": True}
+    assert living.server.get("/v2/health/ready").json() == {"ready": True, "live": True}
 
 
 def test_only_those_who_may_administer_models_change_them(living: Living) -> None:

@@ -21,13 +21,14 @@ def repository_routes(services: Services, caretaker: Caretaker, deadline_seconds
     @routes.post("/index")
     def index() -> Response:
         read_body()
-        return response_of(json_answer(services.registry.states()))  # type: ignore[arg-type]
+        return response_of(json_answer(caretaker.states()))  # type: ignore[arg-type]
 
     @routes.post("/models/<model:name>/load")
     def load(name: str) -> Response:
         change("model.load", name, lambda store: store.load(name))
         caretaker.require_serving(name)
-        return response_of(json_answer({"name": name, "load": True}))
+        problems = caretaker.problems(name)  # an older version may serve where the newest was refused
+        return response_of(json_answer({"name": name, "load": True} | ({"problems": problems} if problems else {})))
 
     @routes.post("/models/<model:name>/unload")
     def unload(name: str) -> Response:

@@ -83,8 +83,15 @@ class Live(_Answer):
 
 
 class Ready(_Answer):
+    """``models_with_problems`` and ``detail`` are there when a worker refused versions of a model or a file of it.
+
+    What served before serves on. The repository index says which version was refused, and why.
+    """
+
     ready: bool
     live: Literal[True]
+    models_with_problems: int = Field(default=0, ge=0)
+    detail: str = ""
 
 
 class ModelReady(_Answer):
@@ -155,8 +162,11 @@ class RepositoryEntry(_Answer):
 
 
 class Loaded(_Answer):
+    """The model serves. ``problems``, if any, says by version (or file of the model) what was refused, and why."""
+
     name: str
     load: Literal[True]
+    problems: dict[str, str] = {}
 
 
 class Unloaded(_Answer):

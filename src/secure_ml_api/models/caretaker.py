@@ -13,6 +13,7 @@ from .changes import Changes, Wanted
 from .memory import let_go
 from .model import Model
 from .registry import Registry
+from .shelf import ModelState, as_told
 from .store import Store
 from .turns import Turns
 from .withheld import Withheld
@@ -53,6 +54,7 @@ class Caretaker:
         self._is_folder_due = False
         self._up_to_date_at = 0.0
         self._slot = 0
+        self._failed: dict[str, str] = {}
         self._on_refresh: OnRefresh = lambda _before, _after: None
         self._stopped = Event()
 
@@ -117,6 +119,18 @@ class Caretaker:
         if name in self._registry.unready:
             raise NotReady("no version of the model could be loaded; the repository index says why")
 
+    def problems(self, name: str | None = None) -> dict[str, str]:
+        """What any worker of this machine found wrong, by model and version or file; of ``name``, by these alone."""
+        found = {**self._own_problems(), **self._changes.problems()}
+        if name is None:
+            return found
+        return {where.removeprefix(f"{name}/"): what for where, what in found.items() if where.startswith(f"{name}/")}
+
+    def states(self) -> tuple[ModelState, ...]:
+        """The state of every version, where one that any worker of this machine refused is not ready."""
+        problems = self.problems()
+        return tuple(as_told(state, problems) for state in self._registry.states())
+
     def _live(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):
             try:
@@ -157,10 +171,13 @@ class Caretaker:
 
     def _refresh(self, wanted: Wanted, names: Collection[str] | None) -> None:
         before, problems = self._registry.models(), dict(self._registry.problems)
+        asked = {f"{name}/" for name in (names if names is not None else self._known())}
+        self._failed = {where: what for where, what in self._failed.items() if names is not None and where not in asked}
         try:
             self._registry.refresh(names)
         except OperatorError as refused:  # no key to verify with: what is loaded goes on
             log.error("models were not loaded: %s", refused)  # noqa: TRY400 - the line says all that there is
+            self._failed |= dict.fromkeys(asked, str(refused))
         after = self._registry.models()
         for where, problem in self._registry.problems.items():
             if problems.get(where) != problem:
@@ -176,4 +193,10 @@ class Caretaker:
     def _report(self, wanted: Wanted) -> None:
         self._taken = wanted
         with suppress(OSError):  # told again with the next change
-            self._changes.report(self._slot, wanted.number, self._registry.problems)
+            self._changes.report(self._slot, wanted.number, self._own_problems())
+
+    def _own_problems(self) -> dict[str, str]:
+        return {**self._failed, **self._registry.problems}
+
+    def _known(self) -> set[str]:
+        return {state.name for state in self._registry.states()}

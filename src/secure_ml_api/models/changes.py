@@ -89,6 +89,16 @@ class Changes:
                 found.append(report)
         return found
 
+    def problems(self) -> dict[str, str]:
+        """What any worker that lives found wrong, and how many of them did unless all; places as the registry's."""
+        reports = self.reports()
+        found: dict[str, str] = {}
+        for where in sorted({where for report in reports for where in report.problems}):
+            told = [report.problems[where] for report in reports if where in report.problems]
+            part = f" (on {len(told)} of {len(reports)} workers)" if len(told) < len(reports) else ""
+            found[where] = f"{told[0]}{part}"
+        return found
+
     def wait(self, number: int, until: float, go_on: Callable[[], bool] = lambda: True) -> list[Report] | None:
         """The reports once every worker has taken change ``number``; None when ``until``, on the monotonic clock, has
         passed first, or ``go_on`` says no."""

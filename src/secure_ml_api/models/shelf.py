@@ -10,17 +10,32 @@ from typing import Literal, NamedTuple
 from .aliases import choose_version
 from .life import Canary, Life
 from .model import Model
+from .names import ALIASES_FILE, LIFE_FILE
 from .verification import VerifiedPackage
+
+UNLOADED = "unloaded"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """One version of a model, for the repository index; ``reason`` is empty when it is ready."""
+    """One version of a model, for the repository index; ``reason`` is empty when nothing is wrong with it."""
 
     name: str
     version: str
     state: Literal["READY", "LOADING", "UNAVAILABLE"]
     reason: str
+
+
+def as_told(state: ModelState, problems: Mapping[str, str]) -> ModelState:
+    """``state``, but not ready with a problem of its version, and with that of its model's files as the reason."""
+    name, version = state.name, state.version
+    if state.reason == UNLOADED:
+        return state
+    if (reason := problems.get(f"{name}/{version}")) is not None:
+        return ModelState(name, version, "UNAVAILABLE", reason)
+    files = (f"{name}/", f"{name}/{ALIASES_FILE}", f"{name}/{LIFE_FILE}")
+    reason = next((problems[file] for file in files if file in problems), state.reason)
+    return ModelState(name, version, state.state, reason)
 
 
 class CanaryModel(NamedTuple):
@@ -58,7 +73,7 @@ class Shelf:
             return ModelState(name, version, "READY", "")
         if (name, version) in self.waiting:
             return ModelState(name, version, "LOADING", "")
-        reason = "unloaded" if self.lives[name].unloaded else self.problems.get(f"{name}/{version}", "")
+        reason = UNLOADED if self.lives[name].unloaded else self.problems.get(f"{name}/{version}", "")
         return ModelState(name, version, "UNAVAILABLE", reason)
 
 

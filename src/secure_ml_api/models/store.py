@@ -152,10 +152,7 @@ class Store:
         serving = aliases.get(PRODUCTION) or self.versions(name)[-1]
         if serving != version:
             aliases[PREVIOUS] = serving
-        aliases[PRODUCTION] = version
-        write_aliases(self.models_directory / name, aliases)
-        self._end_trials(name, version)
-        return aliases
+        return self._serve(name, version, aliases)
 
     def set_alias(self, name: str, alias: str, version: str | None) -> dict[str, str]:
         """Let callers ask for ``version``, once it verifies, by the name ``alias``; None ends that. All aliases then.
@@ -178,11 +175,25 @@ class Store:
         return aliases
 
     def rollback(self, name: str) -> dict[str, str]:
-        """Let the version that served before the last promotion serve again; raises PackageRefused without one."""
-        previous = self.aliases(name).get(PREVIOUS)
+        """Let the version that served before the last promotion serve again; raises PackageRefused without one.
+
+        What is left so is never what one goes back to: said twice, by a retry, it would serve again.
+        """
+        aliases = self.aliases(name)
+        previous = aliases.pop(PREVIOUS, None)
         if previous is None:
-            raise PackageRefused(f"{name} has no previous version; choose one with `models promote {name}`")
-        return self.promote(name, previous)
+            why = "nothing was promoted over another since it was packed or rolled back"
+            raise PackageRefused(
+                f"{name} has no previous version ({why}); choose one with `models promote {name} VERSION`"
+            )
+        self.verify(name, previous)
+        return self._serve(name, previous, aliases)
+
+    def _serve(self, name: str, version: str, aliases: dict[str, str]) -> dict[str, str]:
+        aliases[PRODUCTION] = version
+        write_aliases(self.models_directory / name, aliases)
+        self._end_trials(name, version)
+        return aliases
 
     def remove(self, name: str, version: str) -> None:
         """Delete one version and the aliases that point to it; raises PackageRefused while it is the one promoted."""

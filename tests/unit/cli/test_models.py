@@ -227,8 +227,10 @@ def test_promote_and_rollback_change_what_serves(terminal: Terminal) -> None:
     publish(terminal.store, version="1")
     publish(terminal.store, version="2")
     assert terminal.json("promote", "tiny", "1")["aliases"] == {"production": "1", "previous": "2"}
-    assert terminal.json("rollback", "tiny")["aliases"] == {"production": "2", "previous": "1"}
-    assert "tiny/1 is in production" in terminal.run("rollback", "tiny")[1]
+    assert terminal.json("rollback", "tiny")["aliases"] == {"production": "2"}
+    assert "choose one with `models promote tiny VERSION`" in terminal.refusal("rollback", "tiny")
+    assert "tiny/1 is in production" in terminal.run("promote", "tiny", "1")[1]
+    assert "tiny/2 is in production" in terminal.run("rollback", "tiny")[1]
 
 
 def test_remove_deletes_one_version(terminal: Terminal) -> None:

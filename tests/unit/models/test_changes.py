@@ -20,6 +20,7 @@ from secure_ml_api.models.changes import Changes
 from secure_ml_api.models.life import Canary
 from secure_ml_api.models.model import Model
 from secure_ml_api.models.registry import Registry
+from secure_ml_api.models.signing import PUBLIC_KEY_FILE
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.turns import Turns
 from secure_ml_api.models.withheld import Withheld
@@ -198,6 +199,40 @@ def test_model_that_there_is_not_and_one_that_does_not_load_are_told_apart(worke
     worker.caretaker.change("tiny", lambda store: store.load("tiny"), in_a_minute())
     with pytest.raises(NotReady, match="no version of the model could be loaded"):
         worker.caretaker.require_serving("tiny")
+
+
+def test_version_that_one_worker_alone_refuses_is_said_by_all(
+    store: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [Worker(store, changes, slot).start() for slot in range(3)]
+    monkeypatch.setattr(workers[1].registry, "_runtimes", {})  # as where a library is broken, or memory is short
+    publish(store, version="2")
+    workers[0].caretaker.change("tiny", lambda store: store.load("tiny"), in_a_minute())
+    assert [worker.registry.resolve("tiny").version for worker in workers] == ["2", "1", "2"]
+    for worker in workers:
+        problems = worker.caretaker.problems("tiny")
+        assert list(problems) == ["2"]
+        assert problems["2"].endswith(" (on 1 of 3 workers)")
+        assert worker.caretaker.problems("other") == {}
+        assert [(state.version, state.state, state.reason) for state in worker.caretaker.states()] == [
+            ("1", "READY", ""),
+            ("2", "UNAVAILABLE", problems["2"]),
+        ]
+
+
+def test_home_without_the_key_that_verifies_is_a_problem_of_the_model_until_it_is_there_again(
+    worker: Worker, store: Store
+) -> None:
+    key = store.keys_directory / PUBLIC_KEY_FILE
+    away = key.rename(key.with_suffix(".away"))
+    worker.caretaker.change("tiny", lambda store: store.load("tiny"), in_a_minute())
+    assert worker.registry.resolve("tiny").version == "1"
+    (problem,) = worker.caretaker.problems("tiny").values()
+    (state,) = worker.caretaker.states()
+    assert (state.state, state.reason) == ("READY", problem)
+    away.rename(key)
+    worker.caretaker.change("tiny", lambda store: store.load("tiny"), in_a_minute())
+    assert worker.caretaker.problems("tiny") == {}
 
 
 def test_models_folder_that_cannot_be_written_is_said_to_the_caller(worker: Worker) -> None:

@@ -46,8 +46,33 @@ def test_promotion_remembers_what_served_before_and_rollback_returns_to_it(tmp_p
         publish(store, version=version)
     assert store.promote("tiny", "2") == {"production": "2", "previous": "3"}
     assert store.promote("tiny", "1") == {"production": "1", "previous": "2"}
-    assert store.rollback("tiny") == {"production": "2", "previous": "1"}
-    assert store.promote("tiny", "2") == {"production": "2", "previous": "1"}
+    assert store.rollback("tiny") == {"production": "2"}
+    assert store.promote("tiny", "2") == {"production": "2"}
+
+
+def test_rollback_said_twice_does_not_let_what_was_rolled_back_serve_again(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    for version in ("1", "2", "3"):
+        publish(store, version=version)
+    store.promote("tiny", "1")
+    store.promote("tiny", "2")
+    store.rollback("tiny")
+    with pytest.raises(PackageRefused, match=r"rolled back\); choose one with `models promote tiny VERSION`"):
+        store.rollback("tiny")
+    assert store.aliases("tiny") == {"production": "1"}
+    store.promote("tiny", "3")
+    assert store.rollback("tiny") == {"production": "1"}
+
+
+def test_rollback_to_a_package_that_does_not_verify_changes_nothing(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    publish(store, version="1")
+    publish(store, version="2")
+    store.promote("tiny", "1")
+    (tmp_path / "models/tiny/2/model.onnx").write_bytes(b"other")
+    with pytest.raises(PackageRefused, match="not the file that was signed"):
+        store.rollback("tiny")
+    assert store.aliases("tiny") == {"production": "1", "previous": "2"}
 
 
 def test_a_package_that_does_not_verify_is_not_promoted(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+from secure_ml_api.server.config import LAST_WORDS_SECONDS
+from secure_ml_api.setting_sections import ServerSettings
 from support.kubernetes import VERSIONS, validate
 from support.needs import program
 
@@ -61,6 +63,20 @@ def test_pods_may_do_nothing_but_serve(name: str) -> None:
         assert (context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"]) == (False, True)
         assert context["capabilities"] == {"drop": ["ALL"]}
         assert set(container["resources"]) == {"requests", "limits"}
+
+
+def test_pods_that_are_replaced_or_moved_never_leave_callers_without_one() -> None:
+    deployment, budget = (
+        OBJECTS["Deployment secure-ml-api"]["spec"],
+        OBJECTS["PodDisruptionBudget secure-ml-api"]["spec"],
+    )
+    assert deployment["replicas"] >= 2
+    assert deployment["strategy"] == {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
+    assert budget["minAvailable"] >= 1
+    labels = deployment["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    last = ServerSettings().graceful_timeout_seconds + LAST_WORDS_SECONDS
+    assert PODS["Deployment secure-ml-api"]["terminationGracePeriodSeconds"] > last
 
 
 def test_every_name_that_an_object_refers_to_is_there_or_a_secret_that_is_explained() -> None:

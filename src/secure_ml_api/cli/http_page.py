@@ -13,7 +13,14 @@ programs, there with a typed schema for each model that it serves.
 _PROBLEMS = """
 ## Errors
 
-An error is a problem document (RFC 9457, `application/problem+json`). Its `type` ends with one of these:
+An error is a problem document (RFC 9457, `application/problem+json`), but where a public protocol says otherwise:
+
+- under `/v2` it is `application/json` with the same members and the detail once more as `error`, as the Open Inference
+  Protocol has it;
+- what `/oauth/token`, `/oauth/revoke` and `/oauth/introspect` refuse by the rules of OAuth is `application/json` with
+  `error` (such as `invalid_scope`) and `error_description`, as RFC 6749 section 5.2 has it.
+
+The `type` of a problem document ends with one of these:
 
 | problem | status | title | when |
 | --- | --- | --- | --- |

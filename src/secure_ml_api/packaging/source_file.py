@@ -36,7 +36,7 @@ def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
     """Which format ``path`` is in, from its content and not its name; nothing of it is unpickled.
 
     A folder is a SavedModel of TensorFlow. XGBoost's own files are JSON or UBJSON, LightGBM's are text. Raises
-    PackingError when it cannot be opened, when it is an HDF5 file or one of torch.save, and when it is none of these and
+    PackingError when it cannot be opened, when it is HDF5 or of torch.save, and when it is none of these and
     no skops file and ``trust_pickle`` is not given.
     """
     try:

@@ -1,4 +1,4 @@
-"""Boosted trees in both forms, a reader of texts, a model for scikit-learn: every protocol answers as its library does."""
+"""Boosted trees in both forms, a reader of texts, a model for scikit-learn: every protocol answers as they do."""
 
 from __future__ import annotations
 

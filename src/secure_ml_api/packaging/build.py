@@ -68,7 +68,7 @@ def build(
         subject = Subject.of(estimator, sample, options)
         found, reasons = proven(subject)
         if not found:
-            raise PackingError(_refusal(subject.trained.kind, reasons))
+            raise PackingError(_refusal(subject, reasons))
         fewest = min(each.proof.report.differing_near_ties for each in found)
         equals = [each for each in found if each.proof.report.differing_near_ties == fewest]
         timings = race([each.entrant for each in equals], clock)
@@ -111,19 +111,33 @@ def _built(
     return Built(blueprint, found.model, write_sample(found.proof.sample, signature))
 
 
-def _refusal(kind: str, reasons: Mapping[str, str]) -> str:
+def _refusal(subject: Subject, reasons: Mapping[str, str]) -> str:
     """Why no candidate will do: the two reasons that say most, those about answers first."""
     told = sorted(reasons, key=lambda reason: "answers differ" not in reason)[:2]
     causes = "; ".join(f"{reasons[reason]}: {reason}" for reason in told)
-    consent = "or let the framework that trained it serve it, with --allow-native"
-    return f"no graph answers as this {kind} does ({causes}); {_remedy(told)}, {consent}"
+    remedies = [remedy for remedy in (_remedy(subject, told), _consent(subject)) if remedy]
+    return f"no graph answers as this {subject.trained.kind} does ({causes}); {', or '.join(remedies)}"
 
 
-def _remedy(told: list[str]) -> str:
+def _remedy(subject: Subject, told: list[str]) -> str:
+    estimator = subject.trained.estimator
     if any("pad every text" in reason for reason in told):
         return "put one CountVectorizer or TfidfVectorizer of words in front of a linear model"
+    if isinstance(estimator, NetworkEstimator):
+        parts = "operators that torch.onnx.export" if estimator.network.runtime == "torch" else "layers that a graph"
+        return f"build the network of {parts} can hold"
     return (
         "train on float32 data, or with an estimator whose answers do not hang on the last digit"
         if "answers differ" in told[0]
         else "use an estimator that https://onnx.ai/sklearn-onnx/supported.html lists"
     )
+
+
+def _consent(subject: Subject) -> str:
+    """How the model's own framework may serve it, as far as that was not said yet."""
+    options, estimator = subject.options, subject.trained.estimator
+    flags = [] if options.allow_native else ["--allow-native"]
+    if isinstance(estimator, NetworkEstimator) and estimator.network.runtime == "torch" and not options.architecture:
+        said = " and ".join(["--architecture", *flags])
+        return f"let PyTorch serve it: save its weights with safetensors.torch.save_file and give {said}"
+    return f"let the framework that trained it serve it, with {flags[0]}" if flags else ""

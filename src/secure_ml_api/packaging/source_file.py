@@ -26,6 +26,9 @@ _JOBLIB_ENDINGS = {".joblib", ".jl"}
 # No pickle begins with either: both formats hold numbers and words alone.
 _LIGHTGBM_MAGIC = b"tree"
 _XGBOOST_MAGIC = b"{"
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# The number that torch.save wrote first, before it wrote zips.
+_OLD_TORCH_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9"
 _PACKED_TYPES = (*TRUSTED_TYPES, *BOOSTED_TYPES)
 
 
@@ -33,8 +36,8 @@ def format_of(path: Path, *, trust_pickle: bool) -> SourceFormat:
     """Which format ``path`` is in, from its content and not its name; nothing of it is unpickled.
 
     A folder is a SavedModel of TensorFlow. XGBoost's own files are JSON or UBJSON, LightGBM's are text. Raises
-    PackingError when it cannot be opened, and when it is none of these and no skops file and ``trust_pickle`` is not
-    given.
+    PackingError when it cannot be opened, when it is HDF5 or of torch.save, and when it is none of these and
+    no skops file and ``trust_pickle`` is not given.
     """
     try:
         size = sum(file.stat().st_size for file in files_of(path))
@@ -55,6 +58,11 @@ def _known(path: Path, size: int) -> SourceFormat | None:
     """By the first of its ``size`` bytes; None for what may be a pickle."""
     with path.open("rb") as file:
         start = file.read(_LENGTH_BYTES + 1)
+    if start.startswith(_HDF5_MAGIC):
+        remedy = "load it with Keras and save it as model.keras"
+        raise PackingError(f"{path} is an HDF5 file, which is not read here; if Keras wrote it, {remedy}")
+    if start.startswith(_OLD_TORCH_MAGIC):
+        raise PackingError(_saved_by_torch(path))
     if start.startswith(_ZIP_MAGIC):
         return _inside(path)
     if start[_LENGTH_BYTES:] == b"{" and int.from_bytes(start[:_LENGTH_BYTES], "little") < size:
@@ -96,7 +104,17 @@ def _inside(path: Path) -> SourceFormat:
         return "skops"  # whose reader says what is wrong
     if "model.weights.h5" in names and "config.json" in names:
         return "keras"
-    return "torch-export" if any(name.endswith("/archive_format") for name in names) else "skops"
+    if any(name.endswith("/archive_format") for name in names):
+        return "torch-export"
+    if any(name.endswith("/data.pkl") for name in names):
+        raise PackingError(_saved_by_torch(path))
+    return "skops"
+
+
+def _saved_by_torch(path: Path) -> str:
+    weights = "safetensors.torch.save_file(model.state_dict(), 'model.safetensors') and name its --architecture"
+    remedy = f"save its weights with {weights}, or all of it with torch.export.save"
+    return f"{path} was written by torch.save, a pickle; {remedy}"
 
 
 def read_source(data: bytes, source_format: SourceFormat) -> Any:

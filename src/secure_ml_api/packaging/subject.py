@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import PackingError
 from .candidates import Datatype
 from .describe import align, describe, missing_columns, refuse_confused_types
 from .encoders import Categories, categories_of
@@ -43,6 +44,7 @@ class Subject:
         categories = categories_of(estimator, features.names)
         refuse_confused_types(features, categories)
         trained = Trained(estimator, features, options.task)
+        _refuse_unanswered(trained, features)
         missing = missing_columns(trained, features)
         closed = {name: known for name, known in categories.items() if known.closed and known.is_text}
         generated = generate_rows(
@@ -72,6 +74,15 @@ class Subject:
             )
             self.references[datatype] = refer(self.trained, signature, self.sample, self.generated)
         return self.references[datatype]
+
+
+def _refuse_unanswered(trained: Trained, sample: Table) -> None:
+    """Raise PackingError when an answer to the sample is no number: nothing equals that, not even itself."""
+    finite = [np.isfinite(answer).reshape(sample.rows, -1).all(axis=1) for answer in trained.answers(sample).values()]
+    wrong = np.flatnonzero(~np.all(finite, axis=0))
+    if wrong.size:
+        rows = f"{wrong.size} of {sample.rows} sample rows, first on row {wrong[0]}"
+        raise PackingError(f"{trained.kind} answers NaN or infinity on {rows}; train it anew, or correct the sample")
 
 
 def _thinned(sample: Table) -> Table:

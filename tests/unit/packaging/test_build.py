@@ -311,3 +311,23 @@ def test_what_cannot_be_packed_is_refused_with_the_reason_in_one_line(
 def test_options_that_do_not_fit_the_model_are_refused(options: Options, complaint: str) -> None:
     with pytest.raises(PackingError, match=complaint):
         build(fitted(LogisticRegression(max_iter=500)), NUMBERS, options)
+
+
+class Unfinished(LinearRegression):  # type: ignore[misc]
+    def predict(self, rows: Any) -> Any:
+        return np.where(np.arange(len(rows)) == 3, np.nan, super().predict(rows))
+
+
+def test_model_that_answers_nan_is_refused_for_that() -> None:
+    with pytest.raises(
+        PackingError, match=r"^Unfinished answers NaN or infinity on 1 of \d+ sample rows, first on row 3"
+    ):
+        build(Unfinished().fit(MATRIX, NUMBER), NUMBERS, Options())
+
+
+def test_refusal_does_not_advise_what_was_done_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("secure_ml_api.packaging.contest.CANDIDATES", ())
+    monkeypatch.setattr("secure_ml_api.packaging.natives._skops", lambda _: b"no skops file")
+    with pytest.raises(PackingError, match="no graph answers as this LinearRegression") as refusal:
+        build(LinearRegression().fit(MATRIX, NUMBER), NUMBERS, Options(allow_native=True))
+    assert "--allow-native" not in str(refusal.value)

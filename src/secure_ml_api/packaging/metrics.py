@@ -4,7 +4,7 @@ Classification: accuracy, its mean over the classes, precision, recall and F1 as
 and, of two classes, of the positive one; ROC AUC (one class against the rest, mean), log loss, Brier score (mean
 squared error of the probabilities, summed over the classes: G. Brier, 1950) and expected calibration error (15 bins:
 C. Guo et al., "On Calibration of Modern Neural Networks", 2017). Regression: MAE, RMSE, R², median absolute error.
-Anomalies: precision, recall, F1, ROC AUC, average precision.
+Anomalies: precision, recall, F1, ROC AUC, average precision, precision at contamination.
 """
 
 from __future__ import annotations
@@ -98,7 +98,20 @@ def anomaly(truth: Array, answers: Tensors) -> dict[str, float]:
     if is_anomaly.any() and not is_anomaly.all():
         found["roc_auc"] = float(metrics.roc_auc_score(is_anomaly, score))
         found["average_precision"] = float(metrics.average_precision_score(is_anomaly, score))
+        found["precision_at_contamination"] = _precision_at_contamination(is_anomaly, score)
     return found
+
+
+def _precision_at_contamination(is_anomaly: Array, score: Array) -> float:
+    """Among as many of the rows with the highest ``score`` as there are anomalies, wherever the model draws its line.
+
+    Of rows with equal scores, of which not all are among them, each counts by its chance to be.
+    """
+    rows = int(is_anomaly.sum())
+    last = np.sort(score)[-rows]
+    above, level = score > last, score == last
+    chance = (rows - above.sum()) / level.sum()
+    return float((is_anomaly[above].sum() + chance * is_anomaly[level].sum()) / rows)
 
 
 def class_values(signature: Signature) -> list[int]:

@@ -123,3 +123,26 @@ def test_average_precision_is_what_a_hand_computes() -> None:
     found = anomaly(np.array([-1, 1, -1, 1]), {"label": np.array([-1, 1, 1, 1]), "score": np.array([-4.0, -3, -2, -1])})
     assert found["average_precision"] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
     assert (found["precision"], found["recall"]) == (1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ([-9, -8, -7, 0, 1, 2], 2 / 3),  # the three most anomalous are rows 0, 1 and 2, of which 1 is none
+        ([-9, 5, -7, 0, -8, 2], 1),
+        ([-9, -8, 0, 0, 0, 5], (1 + 2 / 3) / 3),  # one of the rows 2, 3 and 4, of which two are anomalies
+        ([3, 3, 3, 3, 3, 3], 1 / 2),  # says nothing: what any three rows would have
+    ],
+)
+def test_precision_at_contamination_is_that_of_as_many_rows_as_there_are_anomalies(
+    score: list[float], expected: float
+) -> None:
+    truth = np.array([-1, 1, -1, 1, -1, 1])
+    found = anomaly(truth, {"label": np.ones(6, dtype=np.int64), "score": np.array(score, dtype=np.float32)})
+    assert found["precision_at_contamination"] == pytest.approx(expected)
+
+
+def test_data_of_one_kind_alone_has_no_precision_at_contamination() -> None:
+    for kind in (-1, 1):
+        found = anomaly(np.full(3, kind), {"label": np.array([-1, 1, 1]), "score": np.array([-1.0, 0, 1])})
+        assert "precision_at_contamination" not in found

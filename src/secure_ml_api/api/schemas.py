@@ -117,6 +117,7 @@ class CardEvaluation(_Answer):
     rows: int
     metrics: dict[str, float]
     by_class: dict[str, dict[str, float]]
+    positive_class: str | None = None
 
 
 class ModelCard(_Answer):

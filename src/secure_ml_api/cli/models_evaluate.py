@@ -64,6 +64,7 @@ def evaluate(*, model: str, data: Path, target: str | None, plot: Path | None, h
         rows=rows.rows,
         metrics=found.metrics,
         by_class=found.by_class,
+        positive_class=found.positive_class,
     )
 
     def keep(store: Store) -> Any:
@@ -104,6 +105,8 @@ def _draw(plot: Path, found: Evaluated, title: str) -> None:
 
 def _lines(where: str, found: Evaluated, rows: int, serving: str, difference: Difference | None) -> Iterator[str]:
     yield f"{where} on {rows} rows"
+    if found.positive_class is not None:
+        yield f"  precision, recall and f1 are of the positive class, {found.positive_class}"
     yield from (f"  {metric}: {value:.4g}" for metric, value in found.metrics.items())
     for word, metrics in found.by_class.items():
         yield f"  {word}: " + ", ".join(f"{metric} {value:.3g}" for metric, value in metrics.items())

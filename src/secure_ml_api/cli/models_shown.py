@@ -86,6 +86,8 @@ def show_lines(manifest: Manifest, digest: str, card: Card) -> Iterator[str]:
     yield from (f"{metric}: {value:g}" for metric, value in sorted(manifest.metrics.items()))
     for evaluation in card.evaluations:
         found = ", ".join(f"{metric} {value:.4g}" for metric, value in evaluation.metrics.items())
+        if evaluation.positive_class is not None:
+            found += f" (precision, recall, f1: of {evaluation.positive_class})"
         yield f"evaluated {evaluation.at:%Y-%m-%d %H:%M} on {evaluation.rows} rows: {found}"
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..errors import PackageRefused
 from .names import PlainName
@@ -15,6 +15,7 @@ from .store import Store
 # Beside the versions, and hidden, so that it is not taken for one.
 _FOLDER = ".cards"
 _MOST_EVALUATIONS = 20
+_ONCE_MEANS = ("precision", "recall", "f1")
 
 
 class Evaluation(BaseModel):
@@ -27,6 +28,16 @@ class Evaluation(BaseModel):
     rows: int
     metrics: dict[str, float]
     by_class: dict[str, dict[str, float]] = {}
+    positive_class: str | None = None
+    """Of two classes, the one that ``precision``, ``recall`` and ``f1`` are of."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _name_means(cls, metrics: dict[str, float]) -> dict[str, float]:
+        """Cards from before means over the classes were called so have them under the names of one class alone."""
+        if "accuracy" not in metrics or "f1_macro" in metrics:
+            return metrics
+        return {f"{name}_macro" if name in _ONCE_MEANS else name: value for name, value in metrics.items()}
 
 
 class Card(BaseModel):

@@ -1,10 +1,4 @@
-"""How good a packaged model is on rows whose answers are known: the usual metrics of its task.
-
-Classification: accuracy, its mean over the classes, precision, recall and F1 (means over the classes), ROC AUC (one
-class against the rest, mean), log loss, Brier score (mean squared error of the probabilities, summed over the classes:
-G. Brier, 1950) and expected calibration error (15 bins: C. Guo et al., "On Calibration of Modern Neural Networks",
-2017). Regression: MAE, RMSE, R², median absolute error. Anomalies: precision, recall, F1, ROC AUC, average precision.
-"""
+"""How good a packaged model is on rows whose answers are known, and whether it is better than another one."""
 
 from __future__ import annotations
 
@@ -17,11 +11,11 @@ from ..errors import PackingError
 from ..models.model import Model
 from ..tensors import Signature, Tensors
 from .known_rows import KnownRows, inputs_of
+from .metrics import anomaly, class_values, classification, positive_at, regression
 from .sample_file import first_text
 from .table import Array
 
 _BATCH_ROWS = 1000
-_BINS = 15
 _RESAMPLES = 1000
 _SEED = 20240229
 
@@ -38,6 +32,8 @@ class Evaluated:
     truth: Array
     answers: Tensors
     signature: Signature
+    positive_class: str | None = None
+    """Of two classes, the one that ``precision``, ``recall`` and ``f1`` are of."""
 
 
 def evaluate(model: Model, data: KnownRows, target: str) -> Evaluated:
@@ -56,13 +52,15 @@ def evaluate(model: Model, data: KnownRows, target: str) -> Evaluated:
     _require_numbers(answers)
     if signature.task == "regression":
         truth = _numbers(column, target)
-        return Evaluated(_regression(truth, answers["value"]), {}, truth, answers, signature)
+        return Evaluated(regression(truth, answers["value"]), {}, truth, answers, signature)
     if signature.task == "anomaly":
         truth = _anomalies(column, target)
-        return Evaluated(_anomaly(truth, answers), {}, truth, answers, signature)
+        return Evaluated(anomaly(truth, answers), {}, truth, answers, signature)
     truth = _classes(column, target, signature)
-    metrics, by_class = _classification(truth, answers, signature)
-    return Evaluated(metrics, by_class, truth, answers, signature)
+    metrics, by_class = classification(truth, answers, signature)
+    positive = positive_at(signature)
+    positive_class = None if positive is None else signature.labels[positive]
+    return Evaluated(metrics, by_class, truth, answers, signature, positive_class)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,92 +111,10 @@ def _main(metric: str, evaluated: Evaluated, rows: Any) -> float:
     return 2 * hits / named if named else 0.0
 
 
-def _classification(
-    truth: Array, answers: Tensors, signature: Signature
-) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    from sklearn import metrics
-
-    label, values = answers["label"], _class_values(signature)
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        truth, label, labels=values, zero_division=0.0
-    )
-    found = {
-        "accuracy": metrics.accuracy_score(truth, label),
-        "balanced_accuracy": float(np.mean([recall[at] for at in range(len(values)) if support[at]])),
-        "precision": float(np.mean(precision)),
-        "recall": float(np.mean(recall)),
-        "f1": float(np.mean(f1)),
-    }
-    by_class = {
-        signature.labels[at]: {"precision": float(precision[at]), "recall": float(recall[at]), "f1": float(f1[at])}
-        for at in range(len(values))
-    }
-    probabilities = answers.get("probabilities")
-    if probabilities is not None:
-        found |= _probabilistic(truth, label, np.asarray(probabilities, dtype=np.float64), values)
-    return {name: float(value) for name, value in found.items()}, by_class
-
-
-def _probabilistic(truth: Array, label: Array, probabilities: Array, values: list[int]) -> dict[str, float]:
-    from sklearn import metrics
-
-    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # as FP32 they sum to nearly one
-    one_hot = (truth[:, None] == np.array(values)[None, :]).astype(np.float64)
-    found = {
-        "log_loss": metrics.log_loss(truth, probabilities, labels=values),
-        "brier": float(((probabilities - one_hot) ** 2).sum(axis=1).mean()),
-        "calibration_error": _calibration_error(truth == label, probabilities.max(axis=1)),
-    }
-    there = one_hot.any(axis=0)
-    if there.sum() > 1:
-        areas = [metrics.roc_auc_score(one_hot[:, at], probabilities[:, at]) for at in np.flatnonzero(there)]
-        found["roc_auc"] = float(np.mean(areas))
-    return found
-
-
-def _calibration_error(is_right: Array, confidence: Array) -> float:
-    """How far confidence is from accuracy, over bins of equal width, weighed by their rows."""
-    bins = np.minimum((confidence * _BINS).astype(np.intp), _BINS - 1)
-    error = 0.0
-    for each in np.unique(bins):
-        inside = bins == each
-        error += inside.mean() * abs(is_right[inside].mean() - confidence[inside].mean())
-    return float(error)
-
-
-def _regression(truth: Array, value: Array) -> dict[str, float]:
-    from sklearn import metrics
-
-    found = {
-        "mae": float(metrics.mean_absolute_error(truth, value)),
-        "rmse": float(metrics.root_mean_squared_error(truth, value)),
-        "median_absolute_error": float(metrics.median_absolute_error(truth, value)),
-    }
-    return found | {"r2": float(metrics.r2_score(truth, value))} if len(truth) > 1 else found
-
-
-def _anomaly(truth: Array, answers: Tensors) -> dict[str, float]:
-    from sklearn import metrics
-
-    is_anomaly, said, score = truth == -1, answers["label"] == -1, -answers["score"]
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        is_anomaly, said, average="binary", zero_division=0.0
-    )
-    found = {"precision": float(precision), "recall": float(recall), "f1": float(f1), "flagged": float(said.mean())}
-    if is_anomaly.any() and not is_anomaly.all():
-        found["roc_auc"] = float(metrics.roc_auc_score(is_anomaly, score))
-        found["average_precision"] = float(metrics.average_precision_score(is_anomaly, score))
-    return found
-
-
-def _class_values(signature: Signature) -> list[int]:
-    return [value if isinstance(value, int) else at for at, value in enumerate(signature.classes)]
-
-
 def _classes(column: Array, target: str, signature: Signature) -> Array:
     """The true classes as the model answers them: by value, or by their words."""
     known: dict[str, int] = {}
-    for word, value, answered in zip(signature.labels, signature.classes, _class_values(signature), strict=True):
+    for word, value, answered in zip(signature.labels, signature.classes, class_values(signature), strict=True):
         known |= {word: answered, str(value): answered}
     texts = [str(int(each)) if isinstance(each, float) and each.is_integer() else str(each) for each in column.tolist()]
     unknown = sorted(set(texts) - known.keys())

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from sklearn import metrics
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 
 from conftest import copied
 from secure_ml_api.cli import main
@@ -19,6 +19,7 @@ from secure_ml_api.errors import PackageRefused, PackingError
 from secure_ml_api.examples.catalogue import boston_housing, made_samples
 from secure_ml_api.models.card import metrics_of, read_card
 from secure_ml_api.models.model import RUNTIMES, Model, load_model
+from secure_ml_api.models.signing import CARD_DOMAIN, read_signing_key, sign
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.evaluation import compare, evaluate
 from secure_ml_api.packaging.figure import figure
@@ -50,7 +51,7 @@ def test_classes_are_measured_as_scikit_learn_measures_them(store: Store) -> Non
     truth, label = found.truth, found.answers["label"]
     assert found.metrics["accuracy"] == pytest.approx(metrics.accuracy_score(truth, label))
     assert found.metrics["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, label))
-    assert found.metrics["f1"] == pytest.approx(metrics.f1_score(truth, label, average="macro"))
+    assert found.metrics["f1_macro"] == pytest.approx(metrics.f1_score(truth, label, average="macro"))
     probabilities = np.asarray(found.answers["probabilities"], dtype=np.float64)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
     area = metrics.roc_auc_score(truth, probabilities, multi_class="ovr", average="macro")
@@ -228,6 +229,40 @@ def test_evaluation_that_was_asked_for_in_a_wrong_way_is_not_kept(
     assert reason in capsys.readouterr().err
     store = store_in(home)
     assert not read_card(store, "iris", "2", store.verify("iris", "2").artifact.digest).evaluations
+
+
+def test_card_from_before_means_were_called_so_is_read_with_their_names_and_promotes_by_no_other(
+    prepared_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(prepared_home, tmp_path)
+    store, folder = store_in(home), home / "models" / "cancer-svm" / ".cards"
+    digest = store.verify("cancer-svm", "1").artifact.digest
+    means = {"accuracy": 0.9, "precision": 0.8, "recall": 0.7, "f1": 0.6}
+    old = {"at": "2026-01-01T00:00:00Z", "data_sha256": "0", "rows": 9, "metrics": means}
+    data = json.dumps({"name": "cancer-svm", "version": "1", "digest": digest, "evaluations": [old]}).encode()
+    folder.mkdir()
+    (folder / "1.json").write_bytes(data)
+    (folder / "1.sig").write_bytes(sign(read_signing_key(store.keys_directory), data, CARD_DOMAIN))
+    (evaluation,) = read_card(store, "cancer-svm", "1", digest).evaluations
+    assert evaluation.metrics == {"accuracy": 0.9, "precision_macro": 0.8, "recall_macro": 0.7, "f1_macro": 0.6}
+    told(home, capsys, monkeypatch, "promote", "cancer-svm", "1", "--if", "f1_macro>=0.6")
+    with pytest.raises(SystemExit):
+        told(home, capsys, monkeypatch, "promote", "cancer-svm", "1", "--if", "f1>=0.1")
+    assert "has no metric 'f1' (it has accuracy" in capsys.readouterr().err
+
+
+def test_positive_class_is_named_where_its_metrics_are_told(
+    prepared_home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, data = copied(prepared_home, tmp_path), load_breast_cancer()
+    names = [column.name for column in loaded(store_in(home), "cancer-svm").signature.columns]
+    rows = np.column_stack([data.data, data.target])
+    lines = [",".join([*names, "y"]), *(",".join(map(str, row)) for row in rows.tolist())]
+    (tmp_path / "known.csv").write_text("\n".join(lines))
+    asked = ("evaluate", "cancer-svm", "--data", str(tmp_path / "known.csv"))
+    assert "precision, recall and f1 are of the positive class, benign" in told(home, capsys, monkeypatch, *asked)
+    assert json.loads(told(home, capsys, monkeypatch, *asked, "--json"))["positive_class"] == "benign"
+    assert "(precision, recall, f1: of benign)" in told(home, capsys, monkeypatch, "show", "cancer-svm", "1")
 
 
 def test_metadata_and_the_command_show_the_card(

@@ -75,8 +75,11 @@ def test_pods_that_are_replaced_or_moved_never_leave_callers_without_one() -> No
     assert budget["minAvailable"] >= 1
     labels = deployment["template"]["metadata"]["labels"]
     assert budget["selector"]["matchLabels"].items() <= labels.items()
-    last = ServerSettings().graceful_timeout_seconds + LAST_WORDS_SECONDS
-    assert PODS["Deployment secure-ml-api"]["terminationGracePeriodSeconds"] > last
+    pod = PODS["Deployment secure-ml-api"]
+    waits, seconds = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert (waits, int(seconds) >= 5) == ("sleep", True)
+    last = int(seconds) + ServerSettings().graceful_timeout_seconds + LAST_WORDS_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > last
 
 
 def test_every_name_that_an_object_refers_to_is_there_or_a_secret_that_is_explained() -> None:

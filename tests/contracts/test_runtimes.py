@@ -120,18 +120,3 @@ class TestWords(RuntimeContract):
 class TestFake(RuntimeContract):
     runtime = FakeRuntime()
     files = {MODEL_FILE: weighing_graph()}
-
-
-class UnsafeFake(FakeRuntime):
-    fork_safe = False
-
-
-class UnsafeContract(RuntimeContract):
-    runtime = UnsafeFake()
-    files = {MODEL_FILE: weighing_graph()}
-
-
-def test_a_runtime_that_is_not_fork_safe_is_not_said_to_have_passed_the_fork() -> None:
-    artifact = VerifiedArtifact("tiny", "1", UnsafeContract.signature, UnsafeContract.files, "sha256:unsigned")
-    with pytest.raises(pytest.skip.Exception, match="onnx is not fork-safe"):
-        UnsafeContract().test_a_session_that_may_be_built_before_a_fork_answers_on_both_sides_of_it(artifact)

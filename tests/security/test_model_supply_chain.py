@@ -328,10 +328,15 @@ def test_a_skops_file_that_names_a_function_of_the_system_is_refused(
         pack(tmp_path / "model.skops", store=store, name="evil", sample=sample)
 
 
-def test_a_zip_that_is_no_skops_file_is_refused(store: Store, tmp_path: Path, sample: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "says"), [("archive/data.pkl", "written by torch.save"), ("model.pkl", "no readable skops file")]
+)
+def test_a_zip_that_is_no_skops_file_is_refused(
+    store: Store, tmp_path: Path, sample: Path, name: str, says: str
+) -> None:
     with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(_Kills()))
-    with pytest.raises(PackingError, match="no readable skops file"):
+        archive.writestr(name, pickle.dumps(_Kills()))
+    with pytest.raises(PackingError, match=says):
         pack(tmp_path / "model.skops", store=store, name="evil", sample=sample, trust_pickle=True)
 
 

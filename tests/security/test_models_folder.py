@@ -212,18 +212,19 @@ def test_a_run_directory_that_leads_elsewhere_is_refused_and_nothing_there_is_de
 
 
 MAGIC = {
-    "model.h5": b"\x89HDF\r\n\x1a\n",
-    "model.pt": b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
-    "model.npy": b"\x93NUMPY",
-    "model.pmml": b"<PMML>",
+    "model.h5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    "model.pt": (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", "written by torch.save, a pickle"),
+    "model.npy": (b"\x93NUMPY", "--trust-pickle"),
+    "model.pmml": (b"<PMML>", "--trust-pickle"),
 }
 
 
 @pytest.mark.parametrize("name", MAGIC)
 def test_no_other_format_is_opened_whatever_it_is_called(store: Store, tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(MAGIC[name] + bytes(64))
+    begins, says = MAGIC[name]
+    (tmp_path / name).write_bytes(begins + bytes(64))
     (tmp_path / "sample.csv").write_text("a,b\n1,2\n3,4\n")
-    with pytest.raises(PackingError, match="--trust-pickle"):
+    with pytest.raises(PackingError, match=says):
         pack(tmp_path / name, store=store, name="other", sample=tmp_path / "sample.csv")
     assert store.versions("other") == []
 

@@ -50,11 +50,12 @@ def _prepare(settings: Settings, *, as_json: bool, demo: bool) -> None:
     if not settings.keys_directory.exists():
         from .init import prepare
 
-        done = prepare(settings)
+        # At once, as training the examples takes a while.
+        done = prepare(settings) if as_json else prepare(settings, tell=click.echo)
     server = settings.server
     url = f"{'https' if server.tls_certificate else 'http'}://{address(server.host, server.port)}"
     metrics_url = f"http://{address(server.host, server.metrics_port)}/metrics"
-    lines = [*done, f"Serving {url} (documentation {url}/docs), metrics {metrics_url}"]
+    lines = [f"Serving {url} (documentation {url}/docs), metrics {metrics_url}"]
     payload: dict[str, object] = {"url": url, "metrics_url": metrics_url, "prepared": done}
     if demo:
         from .demo import demo_command

@@ -28,6 +28,8 @@ class Admission:
         self._lines = Lines(max_concurrent_runs, max_waiting)
         self._line: deque[Ticket] = deque()  # in the order of their turns
         self._turn = 0  # of who left the line for a place last
+        self.freed = 0
+        """How often room was made, by whoever left: as long as it is the same, there is no more of it than before."""
         # Kinds whose leader waits for company: (leader, rows that its run has room for). Others of the kind join it
         # rather than take a free place.
         self._lingering: dict[object, tuple[Ticket, int]] = {}
@@ -69,6 +71,7 @@ class Admission:
         with self._lock:
             if ticket.standing is Standing.WAITING and ticket in self._line:
                 self._line.remove(ticket)
+                self.freed += 1
             if ticket.standing in {Standing.WAITING, Standing.ABOARD}:
                 ticket.standing = Standing.LATE
 
@@ -97,6 +100,7 @@ class Admission:
         """Give a place back: it goes to whoever waits longest."""
         with self._lock:
             self._free += 1
+            self.freed += 1
             self._seat()
 
     @contextmanager
@@ -136,6 +140,7 @@ class Admission:
                     staying.append(ticket)
                     room = 0  # no smaller one behind it goes first
             self._line = staying
+            self.freed += len(taken)
             self._lines.shared(leader.kind, taken)
             self._seat()
         return taken
@@ -188,6 +193,7 @@ class Admission:
             elif ticket.standing is Standing.WAITING:
                 self._line.remove(ticket)
             ticket.standing = Standing.LATE
+            self.freed += 1
             self._seat()
 
     def _seat(self) -> None:

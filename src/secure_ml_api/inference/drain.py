@@ -44,13 +44,18 @@ class Drain:
         self._began_at = now
         self.refused_share = 1.0
 
+    @property
+    def served_per_second(self) -> int:
+        """In the last whole second, or already in this one."""
+        return max(self._last_served, self.served)
+
     def retry_after_seconds(self, waiting: int = 0) -> int:
         """When to come back: once those who wait and all who are turned away in a second could have been served.
 
         Nobody who comes earlier would find more room than now, as the others come back too. Whole seconds, from 1 to
         LONGEST_WAIT_SECONDS; 1 before anything was served.
         """
-        served = max(self._last_served, self.served)
+        served = self.served_per_second
         if not served:
             return 1
         refused = max(self._last_refused, self.refused)

@@ -20,6 +20,9 @@ STRICT_RUNS = 2
 # fifth, and two runs' worth are better.
 HEAVY_SHARE = 0.4
 HEAVY_RUNS = 1
+# What is drained in so short a time may wait in any case: to let in one caller at each end of a run that takes no time
+# costs more than many such runs, and they are answered a little later.
+LEAST_SECONDS = 0.004
 # So many times as many places are left for those who ask far less than others: several may ask at the same moment.
 _SPARED = 4
 # How fast the mean of the callers in a run follows.
@@ -77,8 +80,10 @@ class Lines:
         line = self._of(kind)
         if not line.overload.is_strict:
             return self._most
-        runs = HEAVY_RUNS if line.overload.drain.refused_share >= HEAVY_SHARE else STRICT_RUNS
-        return min(self._most, max(1, round(runs * self._places * line.callers_per_run)))
+        drain = line.overload.drain
+        runs = HEAVY_RUNS if drain.refused_share >= HEAVY_SHARE else STRICT_RUNS
+        callers = max(runs * self._places * line.callers_per_run, LEAST_SECONDS * drain.served_per_second)
+        return min(self._most, max(1, round(callers)))
 
     def check_way(self, kind: object, client: str, on_the_way: Collection[str], waiting: Collection[Ticket]) -> None:
         """Raise Overloaded when one more of ``client`` is too many beside those ``on_the_way`` to a run or in one.

@@ -32,10 +32,11 @@ class _Refused(NamedTuple):
 
 
 class _Full(NamedTuple):
-    """That a caller found no room in this turn."""
+    """That a caller found no room in this turn, when room had been made so often."""
 
     seconds: int
     refused: _Refused
+    freed: int
 
 
 class Reception:
@@ -85,31 +86,31 @@ class Reception:
         """
         self._handed.pop(holder, None)
         target = self._locate(path) if self._refused else None
-        if target is None:
+        if target is None or self._runner is None:
             return None
-        key = authorization, target
+        key, freed = (authorization, target), self._runner.admission.freed
         full = self._full.get(key)
-        if full is not None:
+        if full is not None and full.freed == freed:
             self._again[key] += 1
             return full.seconds
         refused = self._refused.get(key)
-        if refused is None or self._runner is None or self._clock() >= refused.until:
+        if refused is None or self._clock() >= refused.until:
             return None
         kind = id(refused.kind)
         on_the_way = [client for of, client in self._handed.values() if of == kind]
         try:
             self._runner.admission.check(refused.kind, refused.client, on_the_way)
         except Overloaded as overloaded:
-            self._full[key] = _Full(overloaded.retry_after_seconds, refused)
+            self._full[key] = _Full(overloaded.retry_after_seconds, refused, freed)
             return overloaded.retry_after_seconds
         if holder is not None:
             self._handed[holder] = kind, refused.client
         return None
 
     @property
-    def has_full_lines(self) -> bool:
-        """Whether anybody found no room in the line of a model in this turn."""
-        return bool(self._full)
+    def will_make_room(self) -> bool:
+        """Whether somebody found no room in this turn, and runs are under way whose end makes some."""
+        return bool(self._full) and self.with_models > 0
 
     def begin_turn(self) -> None:
         """From now on whoever found no room may find some."""

@@ -46,7 +46,9 @@ class AnsweringTogether(GuardedThreads):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop."""
-        self._rest()
+        if self._reception.will_make_room:
+            self._parking.rest(self._rest)
+            self._answer_parked()
         events = self.poller.select(max(0.0, min(timeout, self._parking.next_deadline - time.monotonic())))
         self._shedding.begin_turn(len(events))
         for key, _ in events:

@@ -21,6 +21,7 @@ class Parking:
         self._deadlines: list[tuple[float, int, Parked]] = []
         self._over: deque[Parked] = deque()
         self._is_woken = False
+        self._left_alone = 0
         self._numbers = count()
 
     def add(self, parked: Parked, connection: PlainConnection) -> None:
@@ -31,9 +32,19 @@ class Parking:
     def over(self, parked: Parked) -> None:
         """In any thread: the answer to ``parked`` can be made."""
         self._over.append(parked)
+        if self._left_alone and len(self._connections) - len(self._over) >= self._left_alone:
+            return  # it will look by itself
         if not self._is_woken:  # else the loop has yet to look, and will see this one
             self._is_woken = True
             self._wake()
+
+    def rest(self, wait: Callable[[], object]) -> None:
+        """``wait``, during which nobody wakes that thread before half of those who wait now can be answered."""
+        self._left_alone = (len(self._connections) + 1) // 2
+        try:
+            wait()
+        finally:
+            self._left_alone = 0
 
     def taken_over(self) -> list[tuple[Parked, PlainConnection]]:
         """Those that are over, and have not been late before."""

@@ -20,9 +20,9 @@ from .waiting import WaitingConnections
 # Probes and scrapes have threads of their own and wait for nobody else; beyond so many at once they are like others.
 _PROBING_THREADS = 2
 _MOST_PROBES = 32
-# Where models have more to do than they can, the end of a run is waited for up to so long before the next are refused:
-# a few at once cost less than one by one, and a run that is not disturbed is over sooner.
-_REST_MILLISECONDS = 2
+# Where models have more to do than they can, the end of runs is waited for up to so long before the next are refused:
+# many at once cost far less than one by one, and a run that is not disturbed is over sooner.
+_REST_MILLISECONDS = 4
 
 
 class TurningAway(WaitingConnections):
@@ -57,7 +57,8 @@ class TurningAway(WaitingConnections):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """One turn of the loop: see to all connections that are ready."""
-        self._rest()
+        if self._reception.will_make_room:
+            self._rest()
         events = self.poller.select(timeout)
         self._shedding.begin_turn(len(events))
         for key, _ in events:
@@ -65,8 +66,7 @@ class TurningAway(WaitingConnections):
         self._shedding.end_turn()
 
     def _rest(self) -> None:
-        if self._reception.has_full_lines:
-            self._ends.poll(_REST_MILLISECONDS)
+        self._ends.poll(_REST_MILLISECONDS)
 
     def _sweep(self) -> None:
         super()._sweep()

@@ -87,6 +87,17 @@ def test_runs_that_take_many_along_let_many_wait() -> None:
     assert bench.ask(64) == pytest.approx(16 * STRICT_RUNS, abs=2)
 
 
+def test_of_runs_that_take_next_to_no_time_as_many_are_waited_for_as_take_a_few_milliseconds() -> None:
+    bench = Bench(most=64)
+    for _ in range(3):
+        bench.ask(4000)
+        bench.waiting.clear()
+        for _ in range(2000):
+            bench.a_run_takes(1)
+        bench.now += 1.0
+    assert bench.ask(50) == 8
+
+
 def test_a_client_finds_room_in_a_line_that_another_fills() -> None:
     bench = Bench(most=64)
     bench.ask(1000, "flood")

@@ -69,21 +69,42 @@ def test_who_was_refused_is_let_in_as_soon_as_there_is_room(desk: Desk) -> None:
     assert desk.reception.turned_away(PATH, "Bearer known") is None
 
 
-def test_who_was_told_in_a_turn_is_told_the_same_until_the_next_and_every_time_counts(desk: Desk) -> None:
+def test_who_was_told_in_a_turn_is_told_the_same_while_no_room_is_made_and_every_time_counts(desk: Desk) -> None:
     desk.refused()
     drain = desk.stage.admission._lines._of(desk.stage.model).overload.drain
     before = drain.refused
     told = {desk.reception.turned_away(PATH, "Bearer known") for _ in range(3)}
+    assert len(told) == 1
+    desk.reception.begin_turn()
+    assert drain.refused == before + 3
+
+
+def test_who_was_told_in_a_turn_is_let_in_in_the_same_one_when_a_run_has_ended(desk: Desk) -> None:
+    desk.refused()
+    assert desk.reception.turned_away(PATH, "Bearer known") is not None
     desk.stage.session.gate.set()
     for asked in desk.stage._asked:
         asked.result()
-    assert told == {desk.reception.turned_away(PATH, "Bearer known")}
-    full = [desk.reception.has_full_lines]
-    desk.reception.begin_turn()
-    full.append(desk.reception.has_full_lines)
-    assert full == [True, False]
-    assert drain.refused == before + 4
     assert desk.reception.turned_away(PATH, "Bearer known") is None
+
+
+def test_room_is_waited_for_where_somebody_found_none_and_a_run_is_under_way(desk: Desk) -> None:
+    said = [desk.reception.will_make_room]
+    desk.refused()
+    desk.reception.turned_away(PATH, "Bearer known")
+    said.append(desk.reception.will_make_room)
+    desk.stage.session.gate.set()
+    for asked in desk.stage._asked:
+        asked.result()
+    said.append(desk.reception.will_make_room)
+    assert said == [False, True, False]
+
+
+def test_a_turn_that_begins_knows_of_nobody_who_found_no_room(desk: Desk) -> None:
+    desk.refused()
+    desk.reception.turned_away(PATH, "Bearer known")
+    desk.reception.begin_turn()
+    assert not desk.reception.will_make_room
 
 
 def test_what_a_turn_says_to_one_caller_it_does_not_say_to_another(desk: Desk) -> None:

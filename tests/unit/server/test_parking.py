@@ -78,3 +78,31 @@ def test_who_was_late_does_not_arrive_and_who_has_arrived_is_not_late(watched: W
     watched.parking.over(late)
     assert watched.over() == []
     assert watched.parking.next_deadline == inf
+
+
+def test_a_loop_that_rests_is_woken_when_half_of_those_who_waited_can_be_answered(watched: Watched) -> None:
+    parked = [watched.add(str(number), 10.0) for number in range(4)]
+    woken = []
+
+    def wait() -> None:
+        for each in parked[:3]:
+            watched.parking.over(each)
+            woken.append(watched.woken)
+
+    watched.parking.rest(wait)
+    assert woken == [0, 0, 1]
+    assert watched.over() == ["0", "1", "2"]
+
+
+def test_after_a_rest_the_loop_is_woken_for_each(watched: Watched) -> None:
+    parked = [watched.add(str(number), 10.0) for number in range(4)]
+    watched.parking.rest(lambda: None)
+    watched.parking.over(parked[0])
+    assert watched.woken == 1
+
+
+def test_who_was_over_in_a_rest_without_waking_the_loop_is_found_after_it(watched: Watched) -> None:
+    parked = [watched.add(str(number), 10.0) for number in range(4)]
+    watched.parking.rest(lambda: watched.parking.over(parked[0]))
+    assert watched.woken == 0
+    assert watched.over() == ["0"]

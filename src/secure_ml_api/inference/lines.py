@@ -22,7 +22,7 @@ HEAVY_SHARE = 0.4
 HEAVY_RUNS = 1
 # What is drained in so short a time may wait in any case: to let in one caller at each end of a run that takes no time
 # costs more than many such runs, and they are answered a little later.
-LEAST_SECONDS = 0.004
+LEAST_SECONDS = 0.005
 # So many times as many places are left for those who ask far less than others: several may ask at the same moment.
 _SPARED = 4
 # How fast the mean of the callers in a run follows.

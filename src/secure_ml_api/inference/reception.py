@@ -55,6 +55,7 @@ class Reception:
         self._refused: dict[tuple[str | None, Target], _Refused] = {}
         self._handed: dict[object, tuple[int, str]] = {}
         self._full: dict[tuple[str | None, Target], _Full] = {}
+        self._full_at = -1  # how often room had been made when somebody found none last
         self._again: Counter[tuple[str | None, Target]] = Counter()
 
     @property
@@ -102,6 +103,7 @@ class Reception:
             self._runner.admission.check(refused.kind, refused.client, on_the_way)
         except Overloaded as overloaded:
             self._full[key] = _Full(overloaded.retry_after_seconds, refused, freed)
+            self._full_at = freed
             return overloaded.retry_after_seconds
         if holder is not None:
             self._handed[holder] = kind, refused.client
@@ -109,8 +111,10 @@ class Reception:
 
     @property
     def will_make_room(self) -> bool:
-        """Whether somebody found no room in this turn, and runs are under way whose end makes some."""
-        return bool(self._full) and self.with_models > 0
+        """Whether somebody found no room in this turn, none was made since, and runs are under way whose end does."""
+        if self._runner is None or not self._full:
+            return False
+        return self._full_at == self._runner.admission.freed and self.with_models > 0
 
     def begin_turn(self) -> None:
         """From now on whoever found no room may find some."""

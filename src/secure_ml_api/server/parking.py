@@ -32,7 +32,7 @@ class Parking:
     def over(self, parked: Parked) -> None:
         """In any thread: the answer to ``parked`` can be made."""
         self._over.append(parked)
-        if self._left_alone and len(self._connections) - len(self._over) >= self._left_alone:
+        if self._left_alone and len(self._connections) - len(self._over) > self._left_alone:
             return  # it will look by itself
         if not self._is_woken:  # else the loop has yet to look, and will see this one
             self._is_woken = True

@@ -22,7 +22,7 @@ _PROBING_THREADS = 2
 _MOST_PROBES = 32
 # Where models have more to do than they can, the end of runs is waited for up to so long before the next are refused:
 # many at once cost far less than one by one, and a run that is not disturbed is over sooner.
-_REST_MILLISECONDS = 4
+_REST_MILLISECONDS = 2
 
 
 class TurningAway(WaitingConnections):

@@ -90,8 +90,14 @@ def test_a_loop_that_rests_is_woken_when_half_of_those_who_waited_can_be_answere
             woken.append(watched.woken)
 
     watched.parking.rest(wait)
-    assert woken == [0, 0, 1]
+    assert woken == [0, 1, 1]
     assert watched.over() == ["0", "1", "2"]
+
+
+def test_a_loop_that_rests_is_woken_by_the_first_of_two(watched: Watched) -> None:
+    parked = [watched.add(str(number), 10.0) for number in range(2)]
+    watched.parking.rest(lambda: watched.parking.over(parked[0]))
+    assert watched.woken == 1
 
 
 def test_after_a_rest_the_loop_is_woken_for_each(watched: Watched) -> None:

@@ -26,6 +26,7 @@ from .api.repository import repository_routes
 from .api.rows import rows_routes
 from .api.tensorflow import tensorflow_routes
 from .api.traced_door import install_tracing
+from .api.walkers import Walkers
 from .auth.assembly import Doormen, Stores, open_stores, post_doormen
 from .auth.audit_key import read_audit_key
 from .database.migrate import require_migrated
@@ -157,8 +158,10 @@ def takes_in_place(app: Flask, method: str, path: str, body_bytes: int) -> bool:
 def company(app: Flask) -> Company | None:
     """How the fast lane answers requests that have come at once; None where each of them is one by itself."""
     house = house_of(app)
-    if house.lane is None or house.tracing is not None or _is_elsewhere(house.settings):
+    if house.lane is None or house.tracing is not None:
         return None
+    if _is_elsewhere(house.settings):
+        return Walkers(house.lane, house.settings.server.threads)
     return Company(house.lane)
 
 

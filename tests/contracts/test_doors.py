@@ -1,6 +1,6 @@
 """Two doors, one truth: whatever is asked, the fast lane and Flask answer with the same status, headers and bytes.
 
-And so does the lane in company, where a request is one of several that are answered together.
+And so does the lane in company, where a request is one of several that are answered together, by threads or without.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from secure_ml_api.api.company import Company, Parked
 from secure_ml_api.api.lane import Environ, FastLane, StartResponse, Wsgi, route_of
+from secure_ml_api.api.walkers import Walkers
 from support.application import Application
 from support.bodies import GOOD, MALFORMED, OIP, ROWS, TENSORFLOW, UNFIT_ROWS, UNFIT_TENSORFLOW, UNFIT_TENSORS, tensor
 
@@ -30,9 +31,9 @@ JSON = {"Content-Type": "application/json"}
 class InCompany:
     """The fast lane as it answers a request between two others: a good one, and one that is refused."""
 
-    def __init__(self, lane: FastLane, token: str) -> None:
+    def __init__(self, lane: FastLane, company: Company, token: str) -> None:
         self._lane = lane
-        self._company = Company(lane)
+        self._company = company
         self._token = token
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -41,10 +42,10 @@ class InCompany:
             return self._lane(environ, start_response)
         arrived: SimpleQueue[Parked] = SimpleQueue()
         asked = [self._neighbour(GOOD), environ, self._neighbour(b"{")]
-        first, answer, last = (
-            each if isinstance(each, tuple) else self._company.arrive([arrived.get(timeout=30)])[0]
-            for each in self._company.answer(asked, arrived.put)
-        )
+        parked = self._company.answer(asked, arrived.put)
+        came = [arrived.get(timeout=30) for each in parked if isinstance(each, Parked)]
+        arrivals = {each: self._company.arrive([each])[0] for each in came}
+        first, answer, last = (each if isinstance(each, tuple) else arrivals[each] for each in parked)
         assert (first[0], json.loads(first[2])["label"], last[0]) == ("200 OK", "setosa", "400 BAD REQUEST")
         start_response(*answer[:2])
         return [answer[2]]
@@ -60,7 +61,9 @@ class Doors:
     def __init__(self, application: Application) -> None:
         lane = application.house.lane
         assert lane is not None
-        self._doors: tuple[Wsgi, ...] = (lane, lane.behind, InCompany(lane, application.token("predict:*")))
+        token = application.token("predict:*")
+        in_company = (InCompany(lane, Company(lane), token), InCompany(lane, Walkers(lane, 4), token))
+        self._doors: tuple[Wsgi, ...] = (lane, lane.behind, *in_company)
         self._application = application
         self._tokens: dict[str, tuple[str, ...]] = {}
 
@@ -85,7 +88,7 @@ class Doors:
             sent = {"X-Request-Id": request_id, **({"Authorization": f"Bearer {token}"} if token else {}), **headers}
             answers.append(Client(door).post(path, data=body, headers=sent))
         seen = [(answer.status, said(answer), answer.get_data()) for answer in answers]
-        assert seen[0] == seen[1] == seen[2]
+        assert all(each == seen[0] for each in seen)
         return answers[0]
 
 

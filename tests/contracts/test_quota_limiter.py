@@ -26,7 +26,7 @@ from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.memory_storage import MemoryStorage
 from secure_ml_api.quota.redis_storage import open_redis
 from secure_ml_api.quota.standings import Charge, Standing
-from secure_ml_api.quota.windows import NANOSECONDS
+from secure_ml_api.quota.windows import NANOSECONDS, Counter, Wanted
 from secure_ml_api.state.shared import shared_state
 from support.charging import charge_in_processes
 from support.redis_server import RedisServer
@@ -169,6 +169,23 @@ def test_one_quota_twice_or_a_negative_cost_is_a_mistake_of_the_caller(backend: 
         backend.limiter.charge(subject, [Charge("rows", "9/minute"), Charge("rows", "9/minute")])
     with pytest.raises(ValueError, match="negative"):
         backend.limiter.charge(subject, [Charge("rows", "9/minute", -1)])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(groups=st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 6)), max_size=3), max_size=8))
+def test_several_charges_at_once_are_those_one_after_the_other(
+    backend: Backend, groups: list[list[tuple[int, int]]]
+) -> None:
+    def wanted(prefix: str) -> list[Wanted]:
+        key = f"LIMITER/{prefix}"
+        counters = [Counter(f"{key}/{number}", f"{key}/{number}".encode(), 5 + number, 60) for number in range(3)]
+        return [[(counters[which], cost) for which, cost in dict(group).items()] for group in groups]
+
+    one_by_one = [backend.counters.charge(each) for each in wanted(str(uuid4()))]
+    at_once = backend.counters.charge_each(wanted(str(uuid4())))
+    assert [(fits, [used for used, _ in found]) for fits, found in at_once] == [
+        (fits, [used for used, _ in found]) for fits, found in one_by_one
+    ]
 
 
 def test_threads_are_granted_exactly_the_limit(backend: Backend, subject: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from support.hanging import for_ever
 from support.loaded import HANGING
+from support.redis_server import RedisServer
 from support.server import Reply, RunningServer, reply_of, wait_until
 
 SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]
@@ -139,6 +140,40 @@ def test_when_one_of_them_hangs_those_who_asked_another_model_are_answered(tmp_p
             assert [reply.status for reply in replies] == [200, 504, 200, 200]
             assert reply_of(waits.getresponse()).status == 504  # told so by whoever has taken over
         wait_until(lambda: running.worker_pids() - before, 30, "a new worker")
+
+
+def test_where_quotas_are_elsewhere_one_that_hangs_is_told_so_by_its_deadline_and_others_are_served(
+    tmp_path: Path,
+) -> None:
+    with RedisServer(tmp_path) as redis:
+        environ = {"SECURE_ML_API_STATE__URL": redis.url}
+        with RunningServer(tmp_path / "home", "--workers", "1", command=HANGING, environ=environ) as running:
+            token = token_of(running, "crowd")
+            stuck: Asked = ("/v1/models/stuck/predict", {"features": for_ever("stuck")})
+            tiny: Asked = ("/v1/models/tiny/predict", {"features": [1, 2]})
+            running.post_json(*tiny, token)
+            with connections(running, 1) as (connection,):
+                headers = {"Authorization": f"Bearer {token}", "Request-Timeout": "3"}
+                connection.request("POST", stuck[0], json.dumps(stuck[1]), headers)
+                wait_until(lambda: running.metric("secure_ml_api_in_flight") >= 1, 30, "a request in flight")
+                assert [running.post_json(*tiny, token).status for _ in range(20)] == [200] * 20
+                assert reply_of(connection.getresponse()).status == 504
+
+
+def test_where_quotas_are_elsewhere_a_crowd_is_charged_in_few_round_trips_and_to_the_last_unit(
+    prepared_home: Path, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(prepared_home, tmp_path / "home"))
+    with RedisServer(tmp_path) as redis:
+        environ = {"SECURE_ML_API_STATE__URL": redis.url}
+        with RunningServer(home, "--workers", "1", environ=environ) as running:
+            token = token_of(running, "few", rate="70/hour")
+            running.post_json(PREDICT, {"features": SETOSA}, token)
+            before = redis.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+            replies = at_once(running, token, [(PREDICT, {"features": SETOSA})] * 100)
+            assert sorted(reply.status for reply in replies) == [200] * 69 + [429] * 31
+            asked = redis.client.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+            assert asked - 100 < 50, "of each connection, its first request is charged to its address"
 
 
 def test_requests_that_wait_for_their_models_hold_no_thread(tmp_path: Path) -> None:

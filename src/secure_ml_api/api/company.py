@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..errors import DeadlineExceeded
 from ..inference.call import Call
 from ..inference.together import arrive, walk
 from ..telemetry.request_ids import current_request_id
@@ -22,7 +23,7 @@ _MOST_PARKED_BYTES = 64 * 1024
 class Parked:
     """A request; it is handed out when its model runs elsewhere and its answer comes later."""
 
-    __slots__ = ("afterwards", "call", "path", "route", "started_at")
+    __slots__ = ("afterwards", "call", "is_walking", "late", "path", "route", "started_at")
 
     def __init__(self, call: Call, route: Route, environ: Environ, started_at: float) -> None:
         self.call = call
@@ -30,6 +31,10 @@ class Parked:
         self.path: str = environ["PATH_INFO"]
         self.afterwards: Callable[[Callable[[], None]], None] = environ.get(AFTERWARDS, at_once)
         self.started_at = started_at
+        self.is_walking = False
+        """Whether another thread than the one that serves all connections has it, or will."""
+        self.late: DeadlineExceeded | None = None
+        """What its caller is told while that goes on."""
 
     @property
     def deadline(self) -> float:
@@ -69,7 +74,7 @@ class Company:
 
     def arrive(self, parked: Sequence[Parked]) -> list[WsgiAnswer]:
         """The answers to requests whose runs are over, or that were given up."""
-        arrive([each.call for each in parked], self._services)
+        arrive([each.call for each in parked if each.call.job is not None and each.late is None], self._services)
         return self._ended(parked)
 
     def give_up(self, parked: Parked) -> None:
@@ -88,7 +93,7 @@ class Company:
             return []
         services, answers, seen = self._services, [], []
         for each in asked:
-            call, error = each.call, each.call.stopped_by
+            call, error = each.call, each.late or each.call.stopped_by
             current_request_id.set(call.request_id)
             answer = call.answer if error is None else answer_stopped(error, call, services, oip=each.route.oip)
             answers.append((*head_of(answer, call), answer.body))

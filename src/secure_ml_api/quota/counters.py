@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -24,6 +24,10 @@ class Counters(Protocol):
 
     def charge(self, wanted: Wanted) -> Verdict:
         """Take all of ``wanted`` or nothing, as one step that no other process or thread sees half of."""
+        ...
+
+    def charge_each(self, wanted: Sequence[Wanted]) -> list[Verdict]:
+        """``charge`` for one after the other, at the cost of little more than one."""
         ...
 
     def peek(self, wanted: Wanted) -> Verdict:
@@ -82,6 +86,9 @@ class WindowStorage(Storage):
     def charge(self, wanted: Wanted) -> Verdict:
         with self._writing() as table:
             return weigh(table, wanted, self._clock(), charge=True)
+
+    def charge_each(self, wanted: Sequence[Wanted]) -> list[Verdict]:
+        return [self.charge(each) for each in wanted]
 
     def peek(self, wanted: Wanted) -> Verdict:
         with self._reading() as table:

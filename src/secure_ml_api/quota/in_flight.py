@@ -108,7 +108,9 @@ class InFlight:
             self._mine[subject] = mine
         return Lease(self, subject, limit)
 
-    def enter_each(self, limits: Mapping[str, int], use: Callable[[Any, Container[str]], object]) -> dict[str, Lease]:
+    def enter_each(
+        self, limits: Mapping[str, int], use: Callable[[Any, Container[str]], object] = lambda *_: None
+    ) -> dict[str, Lease]:
         """One place for each subject of ``limits`` that has one free of its limit, in one transaction with ``use``.
 
         ``use`` is handed the transaction, and those that found no place. Raises StorageUnavailable, and what ``use``

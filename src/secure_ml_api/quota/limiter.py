@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -93,26 +93,20 @@ class Limiter:
         return standings_of(charges, wanted, verdict[1]), lease
 
     def admit_each(self, asked: Sequence[Asked]) -> list[Admitted | QuotaExceeded] | None:
-        """``admit`` for several requests that are worked on one after the other, or as one, in one transaction.
+        """``admit`` for several requests that are worked on one after the other, or as one, at the cost of one.
 
         So they are one request in flight of each subject: the first of its requests that is admitted has the lease, and
-        it must be released after the last. None, with nothing done, where that cannot be done in one transaction.
+        it must be released after the last. None, with nothing done, where a store cannot do it for all of them.
         """
-        store = self.counters.in_shared_state
-        if store is None:
-            return None
         subjects = [_short(each.subject) for each in asked]
+        places = {subject: each.places for subject, each in zip(subjects, asked, strict=True)}
         wanted = [_wanted(each.subject, tuple(each.charges)) for each in asked]
-        verdicts: list[Verdict | None] = []
-
-        def charge(transaction: Any, full: Container[str]) -> None:
-            fitting = (None if subject in full else each for subject, each in zip(subjects, wanted, strict=True))
-            verdicts[:] = store.charge_each_within(transaction, fitting)
-
+        store = self.counters.in_shared_state
         try:
-            leases = self._in_flight.enter_each(
-                {subject: each.places for subject, each in zip(subjects, asked, strict=True)}, charge
-            )
+            if store is not None:
+                leases, verdicts = self._enter_and_charge(store, subjects, places, wanted)
+            else:
+                leases, verdicts = self._enter_then_charge(subjects, places, wanted)
         except StorageUnavailable:
             return None  # what does not answer is met again by each alone, where it has its own way to fail
         answers: list[Admitted | QuotaExceeded] = []
@@ -124,11 +118,37 @@ class Limiter:
             if verdict[0]:
                 answers.append((standings, leases.pop(subject, None)))
             else:
-                self._used_up.note(its, verdict[1])
+                self._note(its, verdict)
                 answers.append(refusal_of(each.charges, standings))
         for unused in leases.values():
             unused.release()
         return answers
+
+    def _enter_and_charge(
+        self, store: LmdbStorage, subjects: Sequence[str], places: Mapping[str, int], wanted: Sequence[Wanted]
+    ) -> tuple[dict[str, Lease], list[Verdict | None]]:
+        """In one transaction of the shared state; None for who found no place."""
+        verdicts: list[Verdict | None] = []
+
+        def charge(transaction: Any, full: Container[str]) -> None:
+            fitting = (None if subject in full else each for subject, each in zip(subjects, wanted, strict=True))
+            verdicts[:] = store.charge_each_within(transaction, fitting)
+
+        return self._in_flight.enter_each(places, charge), verdicts
+
+    def _enter_then_charge(
+        self, subjects: Sequence[str], places: Mapping[str, int], wanted: Sequence[Wanted]
+    ) -> tuple[dict[str, Lease], list[Verdict | None]]:
+        """One step after the other: nobody who writes to the shared state waits for a store elsewhere."""
+        leases = self._in_flight.enter_each(places)
+        fitting = [each for subject, each in zip(subjects, wanted, strict=True) if subject in leases]
+        try:
+            charged = iter(self.counters.run(lambda counters: counters.charge_each(fitting)))
+        except BaseException:
+            for lease in leases.values():
+                lease.release()
+            raise
+        return leases, [next(charged) if subject in leases else None for subject in subjects]
 
     def check(self, subject: str, charge: Charge) -> None:
         """Raise QuotaExceeded if this process knows that the quota is used up until its window ends.
@@ -150,9 +170,14 @@ class Limiter:
         """
         wanted = _wanted(subject, tuple(charges))
         verdict = self.counters.run(lambda counters: counters.charge(wanted))
-        if not verdict[0] and not self.counters.degraded:
-            self._used_up.note(wanted, verdict[1])
+        if not verdict[0]:
+            self._note(wanted, verdict)
         return judge(charges, wanted, verdict)
+
+    def _note(self, wanted: Wanted, verdict: Verdict) -> None:
+        """Remember what is used up; what a stand-in has counted is not, as it may be gone at any moment."""
+        if not self.counters.degraded:
+            self._used_up.note(wanted, verdict[1])
 
     def peek(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         """Like ``charge``, raising what it would raise now, but nothing is taken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from limits.storage import RedisStorage
@@ -10,32 +11,40 @@ from ..errors import SettingsError
 from .counters import Counters
 from .windows import Verdict, Wanted
 
-# All or nothing over KEYS. ARGV: "1" to charge or "0" to look, then limit, window in milliseconds and cost of each key.
-# Answers 1 or 0 for admitted, then used and milliseconds left of each. A key that would outlive its window was written
-# before the server's clock was set back, and one that never ends was not written here: both start anew.
+# Groups of keys, one after the other, each all or nothing. ARGV: "1" to charge or "0" to look; then of each group how
+# many keys it has, and limit, window in milliseconds and cost of each. Answers for each group 1 or 0 for admitted, then
+# used and milliseconds left of each key. A key that would outlive its window was written before the server's clock was
+# set back, and one that never ends was not written here: both start anew.
 _WEIGH = b"""
-local admitted, used, left = 1, {}, {}
-for i, key in ipairs(KEYS) do
-  local limit, window, cost = tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
-  left[i] = redis.call('PTTL', key)
-  if left[i] < 0 or left[i] > window then
-    used[i], left[i] = 0, -1
-  else
-    used[i] = tonumber(redis.call('GET', key) or '0')
+local answers, charging, first, at = {}, ARGV[1] == '1', 1, 2
+while at <= #ARGV do
+  local last, admitted, used, left = first + ARGV[at] - 1, 1, {}, {}
+  local numbers = at - 3 * first
+  for i = first, last do
+    local limit, window = tonumber(ARGV[numbers + 3 * i + 1]), tonumber(ARGV[numbers + 3 * i + 2])
+    local cost = tonumber(ARGV[numbers + 3 * i + 3])
+    left[i] = redis.call('PTTL', KEYS[i])
+    if left[i] < 0 or left[i] > window then
+      used[i], left[i] = 0, -1
+    else
+      used[i] = tonumber(redis.call('GET', KEYS[i]) or '0')
+    end
+    if cost > 0 and used[i] + cost > limit then admitted = 0 end
   end
-  if cost > 0 and used[i] + cost > limit then admitted = 0 end
-end
-local answer = {admitted}
-for i, key in ipairs(KEYS) do
-  local window, cost = ARGV[3 * i], ARGV[3 * i + 1]
-  if admitted == 1 and ARGV[1] == '1' and cost ~= '0' then
-    if left[i] < 0 then redis.call('SET', key, cost, 'PX', window) else redis.call('INCRBY', key, cost) end
-    used[i] = used[i] + tonumber(cost)
+  local answer = {admitted}
+  for i = first, last do
+    local window, cost = ARGV[numbers + 3 * i + 2], ARGV[numbers + 3 * i + 3]
+    if admitted == 1 and charging and cost ~= '0' then
+      if left[i] < 0 then redis.call('SET', KEYS[i], cost, 'PX', window) else redis.call('INCRBY', KEYS[i], cost) end
+      used[i] = used[i] + tonumber(cost)
+    end
+    if left[i] < 0 then left[i] = tonumber(window) end
+    answer[#answer + 1], answer[#answer + 2] = used[i], left[i]
   end
-  if left[i] < 0 then left[i] = tonumber(window) end
-  answer[2 * i], answer[2 * i + 1] = used[i], left[i]
+  answers[#answers + 1] = answer
+  first, at = last + 1, numbers + 3 * last + 4
 end
-return answer
+return answers
 """
 
 
@@ -53,23 +62,32 @@ class RedisCounters(RedisStorage):
         self._weigh_script = self.get_connection().register_script(_WEIGH)
 
     def charge(self, wanted: Wanted) -> Verdict:
+        return self._weigh("1", (wanted,))[0]
+
+    def charge_each(self, wanted: Sequence[Wanted]) -> list[Verdict]:
         return self._weigh("1", wanted)
 
     def peek(self, wanted: Wanted) -> Verdict:
-        return self._weigh("0", wanted)
+        return self._weigh("0", (wanted,))[0]
 
     def purge(self) -> int:
         """Nothing to do: Redis forgets windows that are over by itself."""
         return 0
 
-    def _weigh(self, charge: str, wanted: Wanted) -> Verdict:
-        keys = [self.prefixed_key(counter.key) for counter, _ in wanted]
+    def _weigh(self, charge: str, groups: Sequence[Wanted]) -> list[Verdict]:
+        """What was found for each of ``groups``, in one round trip."""
+        keys = []
         arguments: list[Any] = [charge]
-        for counter, cost in wanted:
-            arguments += (counter.limit, counter.window_seconds * 1000, cost)
-        admitted, *numbers = self._weigh_script(keys, arguments)
-        windows = [(used, left_ms * 1_000_000) for used, left_ms in zip(numbers[::2], numbers[1::2], strict=True)]
-        return bool(admitted), windows
+        for wanted in groups:
+            arguments.append(len(wanted))
+            for counter, cost in wanted:
+                keys.append(self.prefixed_key(counter.key))
+                arguments += (counter.limit, counter.window_seconds * 1000, cost)
+        return [_verdict(*answer) for answer in self._weigh_script(keys, arguments)]
+
+
+def _verdict(admitted: int, *numbers: int) -> Verdict:
+    return bool(admitted), [(used, left * 1_000_000) for used, left in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
 def open_redis(url: str, timeout_seconds: float) -> Counters:

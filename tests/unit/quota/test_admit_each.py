@@ -1,7 +1,8 @@
-"""Requests that are admitted together are admitted as one after the other would be, in one transaction."""
+"""Requests that are admitted together are admitted as one after the other would be, at the cost of one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -15,13 +16,22 @@ from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge, Standing
 from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from support.needs import free_port
+from support.redis_server import RedisServer
 
 _numbers = count()
 
 
 @pytest.fixture(scope="module")
-def limiter(tmp_path_factory: pytest.TempPathFactory) -> Limiter:
-    return open_limiter(StateSettings(), QuotasSettings(), tmp_path_factory.mktemp("run"))
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["lmdb", "redis"])
+def limiter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Limiter:
+    url = request.getfixturevalue("redis_server").url if request.param == "redis" else ""
+    return open_limiter(StateSettings(url=url, timeout_seconds=10), QuotasSettings(), tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture
@@ -108,6 +118,7 @@ def test_a_client_of_whom_nothing_is_admitted_keeps_no_place(limiter: Limiter, s
     limiter.enter(subject, 1).release()
 
 
+@pytest.mark.parametrize("limiter", ["lmdb"], indirect=True)
 def test_when_the_transaction_fails_nothing_is_done_and_each_is_asked_alone(
     limiter: Limiter, subject: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +131,29 @@ def test_when_the_transaction_fails_nothing_is_done_and_each_is_asked_alone(
     assert limiter.peek(subject, (Charge("requests", "5/hour", 0),))[0].remaining == 5
 
 
-def test_counters_elsewhere_are_asked_by_each_alone(tmp_path: Path, subject: str) -> None:
+def test_places_that_are_counted_in_one_process_alone_are_taken_one_by_one(tmp_path: Path, subject: str) -> None:
     in_memory = open_limiter(StateSettings(url="memory://"), QuotasSettings(), tmp_path)
     assert in_memory.admit_each([asked(subject), asked(subject)]) is None
+
+
+def test_all_of_them_are_charged_in_one_round_trip(redis_server: RedisServer, tmp_path: Path, subject: str) -> None:
+    limiter = open_limiter(StateSettings(url=redis_server.url, timeout_seconds=10), QuotasSettings(), tmp_path)
+    limiter.admit_each([asked(subject)])
+    before = redis_server.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    limiter.admit_each([asked(f"{subject}-{number}") for number in range(16)])
+    assert redis_server.client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
+
+
+def test_a_store_elsewhere_that_is_away_leaves_no_place_taken_and_each_is_asked_alone(
+    tmp_path: Path, subject: str
+) -> None:
+    nowhere = StateSettings(url=f"redis://127.0.0.1:{free_port()}/0")
+    limiter = open_limiter(nowhere, QuotasSettings(on_storage_error="refuse"), tmp_path)
+    assert limiter.admit_each([asked(subject), asked(subject)]) is None
+    limiter.enter(subject, 1).release()
+
+
+def test_while_a_store_elsewhere_is_away_its_stand_in_is_charged_for_each(tmp_path: Path, subject: str) -> None:
+    nowhere = StateSettings(url=f"redis://127.0.0.1:{free_port()}/0")
+    limiter = open_limiter(nowhere, QuotasSettings(on_storage_error="local"), tmp_path)
+    assert len([told for told in together(limiter, [asked(subject)] * 7) if not isinstance(told, str)]) == 5

@@ -146,7 +146,7 @@ def test_where_quotas_are_elsewhere_one_that_hangs_is_told_so_by_its_deadline_an
     tmp_path: Path,
 ) -> None:
     with RedisServer(tmp_path) as redis:
-        environ = {"SECURE_ML_API_STATE__URL": redis.url}
+        environ = {"SECURE_ML_API_STATE__URL": redis.url, "SECURE_ML_API_SERVER__REQUEST_DEADLINE_SECONDS": "300"}
         with RunningServer(tmp_path / "home", "--workers", "1", command=HANGING, environ=environ) as running:
             token = token_of(running, "crowd")
             stuck: Asked = ("/v1/models/stuck/predict", {"features": for_ever("stuck")})

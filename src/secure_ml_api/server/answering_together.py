@@ -89,6 +89,10 @@ class AnsweringTogether(GuardedThreads):
         """Answer those whose models have run."""
         self._arrive(self._parking.taken_over())
 
+    def _sweep(self) -> None:
+        super()._sweep()
+        self._parking.look()
+
     def _answer_late(self) -> None:
         """Tell those whose deadline has passed."""
         late = self._parking.taken_late(time.monotonic())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import inf
 
@@ -56,6 +56,11 @@ class Parking:
             if connection is not None:
                 found.append((parked, connection))
         return found
+
+    def look(self) -> None:
+        """Housekeeping, a few times a second: a caller's own deadline is known when its request has been read."""
+        self._deadlines = [(parked.deadline, next(self._numbers), parked) for parked in self._connections]
+        heapify(self._deadlines)
 
     def taken_late(self, now: float) -> list[tuple[Parked, PlainConnection]]:
         """Those whose deadline has passed by ``now``, on the monotonic clock."""

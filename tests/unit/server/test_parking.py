@@ -70,6 +70,16 @@ def test_those_whose_deadline_has_passed_are_late_and_the_others_are_not(watched
     assert watched.parking.next_deadline == 9.0
 
 
+def test_a_deadline_that_turns_out_to_be_sooner_is_kept(watched: Watched) -> None:
+    parked = watched.add("soon", 9.0)
+    watched.add("later", 10.0)
+    parked.deadline = 3.0
+    watched.parking.look()
+    assert watched.parking.next_deadline == 3.0
+    assert watched.late(3.0) == ["soon"]
+    assert watched.late(9.5) == []
+
+
 def test_who_was_late_does_not_arrive_and_who_has_arrived_is_not_late(watched: Watched) -> None:
     late, arrived = watched.add("late", 1.0), watched.add("arrived", 1.0)
     watched.parking.over(arrived)

@@ -95,6 +95,8 @@ class FakeLimiter:
     def admit_each(self, asked: Sequence[Asked]) -> None:
         """Each is to be admitted by itself."""
 
+    admit_apart = admit_each
+
     def charge(self, subject: str, charges: Sequence[Charge]) -> tuple[Standing, ...]:
         self.asked.append(f"charge {' and '.join(charge.name for charge in charges)}")
         standings = self._standings(charges)

@@ -95,21 +95,22 @@ def _authenticate_all(calls: Sequence[Call], services: Services) -> None:
 
 def _charge_all(calls: Sequence[Call], services: Services) -> None:
     """Those that are answered before anything else happens are one request in flight; who has to wait is one alone."""
+    limiter = services.limiter
     is_quick = services.runner.batching.is_quick
     quick: list[Call] = []
     slow: list[Call] = []
     for call in calls:
         (quick if is_quick(call.model, call.question.rows) else slow).append(call)
-    _each(charge, slow, services)
-    answers = services.limiter.admit_each([asked_by(call) for call in quick])
-    if answers is None:
-        _each(charge, quick, services)
-        return
-    for call, answer in zip(quick, answers, strict=True):
-        if isinstance(answer, QuotaExceeded):
-            call.stopped_by = answer
-        else:
-            call.standings, call.lease = answer
+    for charged, admit in ((slow, limiter.admit_apart), (quick, limiter.admit_each)):
+        answers = admit([asked_by(call) for call in charged]) if charged else ()
+        if answers is None:
+            _each(charge, charged, services)
+            continue
+        for call, answer in zip(charged, answers, strict=True):
+            if isinstance(answer, QuotaExceeded):
+                call.stopped_by = answer
+            else:
+                call.standings, call.lease = answer
 
 
 def _run_all(calls: Sequence[Call], services: Services, over: Over) -> None:

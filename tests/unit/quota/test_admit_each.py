@@ -157,3 +157,50 @@ def test_while_a_store_elsewhere_is_away_its_stand_in_is_charged_for_each(tmp_pa
     nowhere = StateSettings(url=f"redis://127.0.0.1:{free_port()}/0")
     limiter = open_limiter(nowhere, QuotasSettings(on_storage_error="local"), tmp_path)
     assert len([told for told in together(limiter, [asked(subject)] * 7) if not isinstance(told, str)]) == 5
+
+
+@pytest.fixture
+def elsewhere(redis_server: RedisServer, tmp_path: Path) -> Limiter:
+    return open_limiter(StateSettings(url=redis_server.url, timeout_seconds=10), QuotasSettings(), tmp_path)
+
+
+def test_those_who_wait_apart_are_charged_in_one_round_trip_and_have_a_place_each(
+    elsewhere: Limiter, redis_server: RedisServer, subject: str
+) -> None:
+    elsewhere.admit_apart([asked(subject + "x")])
+    before = redis_server.client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    admitted = elsewhere.admit_apart([asked(subject, places=2)] * 3)
+    assert redis_server.client.info("commandstats")["cmdstat_evalsha"]["calls"] == before + 1
+    assert admitted is not None
+    first, second, third = admitted
+    assert isinstance(third, QuotaExceeded)
+    assert not isinstance(first, QuotaExceeded)
+    assert not isinstance(second, QuotaExceeded)
+    assert [first[0][0].remaining, second[0][0].remaining] == [4, 3]
+    with pytest.raises(QuotaExceeded):
+        elsewhere.enter(subject, 2)
+    for _, lease in (first, second):
+        assert lease is not None
+        lease.release()
+    elsewhere.enter(subject, 1).release()
+
+
+def test_of_those_who_wait_apart_who_is_over_its_quota_keeps_no_place(elsewhere: Limiter, subject: str) -> None:
+    admitted = elsewhere.admit_apart([asked(subject, rows=13, places=9)] * 3)
+    assert admitted is not None
+    assert all(isinstance(answer, QuotaExceeded) for answer in admitted)
+    elsewhere.enter(subject, 1).release()
+
+
+def test_those_who_wait_apart_while_the_store_is_away_keep_no_place_and_are_asked_alone(
+    tmp_path: Path, subject: str
+) -> None:
+    nowhere = StateSettings(url=f"redis://127.0.0.1:{free_port()}/0")
+    limiter = open_limiter(nowhere, QuotasSettings(on_storage_error="refuse"), tmp_path)
+    assert limiter.admit_apart([asked(subject), asked(subject)]) is None
+    limiter.enter(subject, 1).release()
+
+
+@pytest.mark.parametrize("limiter", ["lmdb"], indirect=True)
+def test_in_the_shared_state_those_who_wait_apart_are_charged_one_by_one(limiter: Limiter, subject: str) -> None:
+    assert limiter.admit_apart([asked(subject)]) is None

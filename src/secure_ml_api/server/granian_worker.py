@@ -21,10 +21,10 @@ from typing import Any
 from gunicorn.workers.base import Worker
 
 from .config import LAST_WORDS_SECONDS
-from .connection import HEAD_LIMIT_BYTES
 from .granian_answer import Answers
 from .granian_inner import Body, Engine, Exchange, Watcher
 from .granian_request import Environ, Refused, environ_of
+from .incoming import HEAD_LIMIT_BYTES
 from .listening import stop_handshakes
 from .plain_connection import Takes, worker_constants
 

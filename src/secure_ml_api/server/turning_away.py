@@ -12,8 +12,9 @@ from typing import Any
 
 from ..inference.reception import Reception
 from ..telemetry.request_ids import new_request_id
-from .connection import GATHERED_BODY_BYTES, Connection
+from .connection import Connection
 from .error_pages import overloaded_answer
+from .incoming import GATHERED_BODY_BYTES
 from .shedding import Shedding
 from .waiting import WaitingConnections
 

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secure_ml_api.errors import BodyTooSlow
-from secure_ml_api.server.connection import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES, Connection
+from secure_ml_api.server.connection import Connection
 from secure_ml_api.server.gathering import Room
+from secure_ml_api.server.incoming import GATHERED_BODY_BYTES, HEAD_LIMIT_BYTES
 from secure_ml_api.server.unreader import HeadTooSlow
 from secure_ml_api.setting_sections import ServerSettings
 

@@ -8,7 +8,6 @@ overloaded is for those to know who have shown that they may ask for it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import NamedTuple
@@ -31,14 +30,6 @@ class _Refused(NamedTuple):
     client: str
 
 
-class _Full(NamedTuple):
-    """That a caller found no room in this turn, when room had been made so often."""
-
-    seconds: int
-    refused: _Refused
-    freed: int
-
-
 class Reception:
     """One worker's: ``overload`` is the state of the worker, ``locate`` finds out which model a path is about."""
 
@@ -54,14 +45,17 @@ class Reception:
         self._clock = clock
         self._refused: dict[tuple[str | None, Target], _Refused] = {}
         self._handed: dict[object, tuple[int, str]] = {}
-        self._full: dict[tuple[str | None, Target], _Full] = {}
-        self._full_at = -1  # how often room had been made when somebody found none last
-        self._again: Counter[tuple[str | None, Target]] = Counter()
+        self._full_at = -1  # how often room had been made when somebody found none in this turn
 
     @property
     def is_alert(self) -> bool:
         """Whether anybody could be turned away: nothing needs to be asked as long as this is False."""
         return self.overload.is_strict or bool(self._refused)
+
+    @property
+    def freed(self) -> int:
+        """How often room was made in the lines: as long as it is the same, there is no more of it than before."""
+        return self._runner.admission.freed if self._runner is not None else 0
 
     @property
     def with_models(self) -> int:
@@ -89,12 +83,8 @@ class Reception:
         target = self._locate(path) if self._refused else None
         if target is None or self._runner is None:
             return None
-        key, freed = (authorization, target), self._runner.admission.freed
-        full = self._full.get(key)
-        if full is not None and full.freed == freed:
-            self._again[key] += 1
-            return full.seconds
-        refused = self._refused.get(key)
+        freed = self.freed
+        refused = self._refused.get((authorization, target))
         if refused is None or self._clock() >= refused.until:
             return None
         kind = id(refused.kind)
@@ -102,7 +92,6 @@ class Reception:
         try:
             self._runner.admission.check(refused.kind, refused.client, on_the_way)
         except Overloaded as overloaded:
-            self._full[key] = _Full(overloaded.retry_after_seconds, refused, freed)
             self._full_at = freed
             return overloaded.retry_after_seconds
         if holder is not None:
@@ -112,20 +101,18 @@ class Reception:
     @property
     def will_make_room(self) -> bool:
         """Whether somebody found no room in this turn, none was made since, and runs are under way whose end does."""
-        if self._runner is None or not self._full:
-            return False
-        return self._full_at == self._runner.admission.freed and self.with_models > 0
+        return self._full_at == self.freed and self.with_models > 0
 
     def begin_turn(self) -> None:
         """From now on whoever found no room may find some."""
-        if not self._full:
-            return
-        for key, times in self._again.items():
-            refused = self._full[key].refused
-            if self._runner is not None:
-                self._runner.admission.refused(refused.kind, refused.client, times)
-        self._full.clear()
-        self._again.clear()
+        self._full_at = -1
+
+    def turned_away_again(self, path: str, authorization: str | None, times: int) -> None:
+        """Those whom ``turned_away`` told when to come back were told so again, so many ``times``, unasked."""
+        target = self._locate(path)
+        refused = self._refused.get((authorization, target)) if target is not None else None
+        if refused is not None and self._runner is not None:
+            self._runner.admission.refused(refused.kind, refused.client, times)
 
     def forget(self, holder: object) -> None:
         """The request of ``holder`` is answered."""

@@ -78,6 +78,11 @@ class InPlace(AnsweringTogether):
     def _work_off(self, connection: Any) -> None:
         """Answer what has come whole; the connection is in the poller before and, unless it leaves, after."""
         while connection.is_complete:
+            seconds = self._shedding.told(connection, len(self._in_hand))
+            if seconds is not None:
+                if not self._turn_away(connection, seconds):
+                    return
+                continue
             plain = connection.plain()
             way: Way = "thread" if plain is None else self._way(plain, connection)
             if plain is None or way == "thread":

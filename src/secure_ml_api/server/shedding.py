@@ -9,13 +9,16 @@ pass by.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from functools import partial
 from time import monotonic
+from typing import NamedTuple
 
 from ..inference.queue_limit import QueueLimit
 from ..inference.reception import Reception
 from ..telemetry.metrics import Metrics
 from .connection import Connection
+from .plain_head import PlainHead
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,16 @@ LONGEST_HAND_OVER_SECONDS = 0.005
 _PROBES = (b"GET /v2/health/", b"HEAD /v2/health/")
 
 
+class _Told(NamedTuple):
+    """What somebody was told in this turn, for want of room in a line or elsewhere."""
+
+    seconds: int
+    head: PlainHead
+    is_line_full: bool
+    freed: int
+    least_in_hand: int
+
+
 class Shedding:
     """One worker's; ``most_in_hand`` requests may be with its threads, or on their way to one."""
 
@@ -52,10 +65,13 @@ class Shedding:
         self._taken_in_turn = self._spared_in_turn = 0
         self._long_turns = self._ready = 0
         self._untold = 0
+        self._told: dict[bytes, _Told] = {}
+        self._again: Counter[bytes] = Counter()
 
     def begin_turn(self, ready: int) -> None:
         """The loop begins to serve the connections that are ready, so many."""
         self._ready = ready
+        self._settle()
         self._reception.begin_turn()
         self._turn_began_at = monotonic()
         self._taken_in_turn = self._spared_in_turn = 0
@@ -73,7 +89,8 @@ class Shedding:
             self.overload.has_no_room()
 
     def look(self) -> None:
-        """Housekeeping, a few times a second."""
+        """Housekeeping, a few times a second, and after the last request."""
+        self._settle()
         self._reception.look()
         if self._untold:
             told, self._untold = self._untold, 0
@@ -96,6 +113,20 @@ class Shedding:
         """Whether the request asks how the server is, which is answered whatever else there is to do."""
         return connection.server[1] == self._metrics_port or connection.head.startswith(_PROBES)
 
+    def told(self, connection: Connection, in_hand: int) -> int | None:
+        """When to come back, as a request with the same header block was told in this turn, and no room was made since.
+
+        Most refusals are such: to judge each of them anew costs twice as much. None when nobody was told so.
+        """
+        if not self._told:
+            return None
+        head = connection.head
+        told = self._told.get(head)
+        if told is None or told.freed != self._reception.freed or in_hand < told.least_in_hand:
+            return None
+        self._again[head] += 1
+        return told.seconds
+
     def refusal(self, connection: Connection, in_hand: int | None = None) -> int | None:
         """When to come back, for a request that is to be turned away; None for one that is to be worked on.
 
@@ -113,6 +144,7 @@ class Shedding:
         if self.overload.is_strict:
             shares.asked(caller)
         seconds = self._reception.turned_away(head.path, head.authorization, None if in_hand is None else connection)
+        is_line_full = seconds is not None
         if seconds is None:
             has_room = self._has_room_in_turn if in_hand is None else partial(self._has_room, connection, in_hand)
             if not has_room(shares.is_modest(caller)):
@@ -120,12 +152,26 @@ class Shedding:
         if seconds is not None:
             self.forget(connection)
             self.turned_away()
+            told = _Told(seconds, head, is_line_full, self._reception.freed, in_hand or 0)
+            self._told[connection.head] = told
         return seconds
 
-    def turned_away(self) -> None:
+    def turned_away(self, times: int = 1) -> None:
         """Count a request that was; metrics and log are told by the next ``look``, which costs more."""
-        self.overload.refused()
-        self._untold += 1
+        self.overload.refused(times)
+        self._untold += times
+
+    def _settle(self) -> None:
+        """Count those who were told what others like them had been told, and tell nobody so any more."""
+        for head, times in self._again.items():
+            told = self._told[head]
+            self.turned_away(times)
+            if self.overload.is_strict:
+                self.overload.shares.asked(told.head.authorization or "", times)
+            if told.is_line_full:
+                self._reception.turned_away_again(told.head.path, told.head.authorization, times)
+        self._told.clear()
+        self._again.clear()
 
     def has_room_in_hand(self, connection: Connection, in_hand: int) -> bool:
         """Whether a thread should take one more request."""

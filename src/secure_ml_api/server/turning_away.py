@@ -75,7 +75,8 @@ class TurningAway(WaitingConnections):
 
     def _work_off(self, connection: Any) -> None:
         while connection.is_complete:
-            seconds = self._shedding.refusal(connection, len(self._in_hand))
+            in_hand = len(self._in_hand)
+            seconds = self._shedding.told(connection, in_hand) or self._shedding.refusal(connection, in_hand)
             if seconds is None:
                 self._dispatch(self._taken_from_poller(connection))
                 return

@@ -69,22 +69,23 @@ def test_who_was_refused_is_let_in_as_soon_as_there_is_room(desk: Desk) -> None:
     assert desk.reception.turned_away(PATH, "Bearer known") is None
 
 
-def test_who_was_told_in_a_turn_is_told_the_same_while_no_room_is_made_and_every_time_counts(desk: Desk) -> None:
+def test_those_who_were_told_again_unasked_count_for_the_line_that_has_no_room(desk: Desk) -> None:
     desk.refused()
     drain = desk.stage.admission._lines._of(desk.stage.model).overload.drain
     before = drain.refused
-    told = {desk.reception.turned_away(PATH, "Bearer known") for _ in range(3)}
-    assert len(told) == 1
-    desk.reception.begin_turn()
+    desk.reception.turned_away_again(PATH, "Bearer known", 3)
+    desk.reception.turned_away_again(PATH, "Bearer other", 5)
     assert drain.refused == before + 3
 
 
-def test_who_was_told_in_a_turn_is_let_in_in_the_same_one_when_a_run_has_ended(desk: Desk) -> None:
+def test_that_room_was_made_is_told_and_who_was_refused_is_let_in(desk: Desk) -> None:
     desk.refused()
+    freed = desk.reception.freed
     assert desk.reception.turned_away(PATH, "Bearer known") is not None
     desk.stage.session.gate.set()
     for asked in desk.stage._asked:
         asked.result()
+    assert desk.reception.freed > freed
     assert desk.reception.turned_away(PATH, "Bearer known") is None
 
 
@@ -105,12 +106,6 @@ def test_a_turn_that_begins_knows_of_nobody_who_found_no_room(desk: Desk) -> Non
     desk.reception.turned_away(PATH, "Bearer known")
     desk.reception.begin_turn()
     assert not desk.reception.will_make_room
-
-
-def test_what_a_turn_says_to_one_caller_it_does_not_say_to_another(desk: Desk) -> None:
-    desk.refused()
-    assert desk.reception.turned_away(PATH, "Bearer known") is not None
-    assert desk.reception.turned_away(PATH, "Bearer other") is None
 
 
 def test_as_long_as_nobody_was_refused_nothing_need_be_asked(desk: Desk) -> None:

@@ -39,10 +39,16 @@ class Worker:
         return connection
 
     def asks(self, token: str = "t", **options: Any) -> int | None:
+        return self.shedding.refusal(self._request(token), **options)
+
+    def is_told(self, token: str = "t", *, in_hand: int) -> int | None:
+        return self.shedding.told(self._request(token), in_hand)
+
+    def _request(self, token: str) -> Connection:
         request = (
             f"POST /v1/models/iris/predict HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n{{}}"
         )
-        return self.shedding.refusal(self.sent(request.encode()), **options)
+        return self.sent(request.encode())
 
     def turn(self, seconds: float, ready: int = 100) -> None:
         self.shedding.begin_turn(ready)
@@ -113,6 +119,36 @@ def test_under_overload_who_asks_less_finds_room_where_who_asks_more_does_not(wo
     worker.shedding.begin_turn(100)
     assert worker.asks("flood", in_hand=LEAST_IN_HAND) is not None
     assert worker.asks("modest", in_hand=LEAST_IN_HAND) is None
+
+
+def test_who_was_told_in_a_turn_is_told_the_same_in_it_and_every_time_counts(worker: Worker) -> None:
+    worker.shedding.begin_turn(100)
+    worker.shedding.overload.has_no_room()
+    before = worker.shedding.overload.drain.refused
+    seconds = worker.asks(in_hand=LEAST_IN_HAND)
+    assert seconds is not None
+    assert [worker.is_told(in_hand=LEAST_IN_HAND + number) for number in range(3)] == [seconds] * 3
+    worker.shedding.begin_turn(100)
+    assert worker.shedding.overload.drain.refused == before + 4
+    assert worker.is_told(in_hand=LEAST_IN_HAND) is None
+
+
+def test_what_one_was_told_nobody_else_is_told(worker: Worker) -> None:
+    worker.shedding.begin_turn(100)
+    worker.shedding.overload.has_no_room()
+    worker.asks("a", in_hand=LEAST_IN_HAND)
+    assert worker.is_told("b", in_hand=LEAST_IN_HAND) is None
+
+
+@pytest.mark.parametrize(("freed", "in_hand"), [(1, LEAST_IN_HAND), (0, LEAST_IN_HAND - 1)])
+def test_when_room_was_made_it_is_looked_for_again(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, freed: int, in_hand: int
+) -> None:
+    worker.shedding.begin_turn(100)
+    worker.shedding.overload.has_no_room()
+    worker.asks(in_hand=LEAST_IN_HAND)
+    monkeypatch.setattr(Reception, "freed", freed)
+    assert worker.is_told(in_hand=in_hand) is None
 
 
 def test_what_is_turned_away_is_on_its_way_to_no_model(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

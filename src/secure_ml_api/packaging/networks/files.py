@@ -104,7 +104,7 @@ def _exported(path: Path, features: int) -> Network:
     for weights in inner[0].parameters():
         weights.requires_grad_(False)  # they become constants of the graph
 
-    class ExportedProgram(torch.nn.Module):
+    class ExportedProgram(torch.nn.Module):  # type: ignore[misc]  # torch is not read: see pyproject.toml
         def forward(self, rows: Any) -> Any:
             return inner[0](rows)
 

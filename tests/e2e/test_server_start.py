@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("worker_class")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, worker_class: str) -> Iterator[RunningServer]:
     home = tmp_path_factory.mktemp("start") / "home"
-    with RunningServer(home, "--workers", "2", command=STAND_IN) as running:
+    with RunningServer(home, "--workers", "2", command=("env", *STAND_IN)) as running:  # from its first import on
         yield running
 
 

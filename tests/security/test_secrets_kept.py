@@ -24,7 +24,7 @@ from secure_ml_api.telemetry.request_ids import new_request_id
 from support.console import Console
 from support.needs import free_port
 from support.packages import publish
-from support.server import RunningServer, command_line
+from support.server import SERVE, RunningServer, command_line
 
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 
@@ -38,7 +38,7 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     before = os.umask(0)
     try:
         command_line(home, "init", "--no-examples")
-        with RunningServer(home, "--workers", "1") as server:
+        with RunningServer(home, "--workers", "1", command=("env", *SERVE)) as server:  # with its own arguments
             client = server.create_client("shop", "predict:*")
             token = server.token(client)
             assert server.post_json("/v1/models/iris/predict", ROW, token).status == 200

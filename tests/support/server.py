@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from .commands import run_command
 from .needs import free_port
+from .nursery import Process, start
 
 SERVE = (sys.executable, "-m", "secure_ml_api", "serve")
 STAND_IN = (sys.executable, "-m", "support.standin")
@@ -88,13 +89,10 @@ class RunningServer:
         ports = ["--port", str(self.port), "--metrics-port", str(self.metrics_port)]
         self._command = [*command, "--home", str(home), *ports, *arguments]
         self._log = home.parent / f"{home.name}.stderr"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                self._command, env=self._environ, stdout=subprocess.DEVNULL, stderr=log, process_group=0
-            )
+        self._process = start(self._command, self._environ, self._log)
         try:
             wait_until(self._is_ready, _START_SECONDS, "readiness")
         except BaseException:
@@ -108,7 +106,7 @@ class RunningServer:
         self._kill()
 
     @property
-    def process(self) -> subprocess.Popen[bytes]:
+    def process(self) -> Process:
         assert self._process is not None, "the server was not started"
         return self._process
 

@@ -43,8 +43,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # the little of it that is garbage is not worth the half second that finding it takes
     gc.enable()
 
 

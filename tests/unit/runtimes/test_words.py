@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,23 +88,24 @@ def text_bytes(data: bytes) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("data", "complaint"),
+    ("made", "complaint"),
     [
-        (b"", "cannot be read"),
-        (b"PK\x03\x04 no archive", "cannot be read"),
-        (b"\x80\x04.", "cannot be read"),
-        (with_parts(head=lambda _: text_bytes(b"{}")), "cannot be read"),
-        (with_parts(scale=lambda scale: scale[1:]), "other terms or weights"),
-        (with_parts(coefficients=lambda weights: weights[:2]), "other terms or weights"),
-        (with_parts(intercept=lambda intercept: intercept[:, None]), "other terms or weights"),
+        (lambda: b"", "cannot be read"),
+        (lambda: b"PK\x03\x04 no archive", "cannot be read"),
+        (lambda: b"\x80\x04.", "cannot be read"),
+        (lambda: with_parts(head=lambda _: text_bytes(b"{}")), "cannot be read"),
+        (lambda: with_parts(scale=lambda scale: scale[1:]), "other terms or weights"),
+        (lambda: with_parts(coefficients=lambda weights: weights[:2]), "other terms or weights"),
+        (lambda: with_parts(intercept=lambda intercept: intercept[:, None]), "other terms or weights"),
         (
-            with_parts(head=lambda head: text_bytes(head.replace(rb"(?u)\\b\\w\\w+\\b", rb"(\\w+)+$"))),
+            lambda: with_parts(head=lambda head: text_bytes(head.replace(rb"(?u)\\b\\w\\w+\\b", rb"(\\w+)+$"))),
             "known to be quick",
         ),
-        (with_parts(head=lambda head: text_bytes(head.replace(b'"softmax"', b"null"))), "no probabilities"),
+        (lambda: with_parts(head=lambda head: text_bytes(head.replace(b'"softmax"', b"null"))), "no probabilities"),
     ],
 )
-def test_what_is_no_table_of_words_is_refused(data: bytes, complaint: str) -> None:
+def test_what_is_no_table_of_words_is_refused(made: Callable[[], bytes], complaint: str) -> None:
+    data = made()
     with pytest.raises(PackageRefused, match=complaint):
         open_words(data, SIGNATURE)
 

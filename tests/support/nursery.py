@@ -25,6 +25,7 @@ from threading import Lock
 _TESTS = Path(__file__).parent.parent
 # None of them takes anything from the environment, or has a thread or a connection, when it is imported.
 _IMPORTED = (
+    "alembic.context",  # not by the module that migrates, which is to be quick where there is nothing to do
     "secure_ml_api.app",
     "secure_ml_api.auth.clients",
     "secure_ml_api.cli.clients",
@@ -36,6 +37,7 @@ _IMPORTED = (
     "secure_ml_api.server.application",
     "secure_ml_api.server.gthread",
     "secure_ml_api.server.in_place",
+    "sqlalchemy.dialects.sqlite",
 )
 # What Python, the loader or a library reads before or with the first import: who sets any of it is not forked.
 _READ_AT_START = ("GLIBC_", "LD_", "MALLOC_", "MKL_", "OMP_", "OPENBLAS_", "PYTHON")

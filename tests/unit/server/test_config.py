@@ -98,10 +98,7 @@ def test_both_ports_are_bound_and_ipv6_gets_its_brackets(tmp_path: Path) -> None
 def test_thread_limits_of_libraries_leave_the_operators_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
-    monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    monkeypatch.setenv("MKL_NUM_THREADS", "")
+    monkeypatch.setattr(os, "environ", {"OMP_NUM_THREADS": "5", "MKL_NUM_THREADS": ""})
     bound_library_threads(2)
     assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("5", "2")
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
     monkeypatch.delenv("NUMEXPR_NUM_THREADS", raising=False)

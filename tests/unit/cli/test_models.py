@@ -177,11 +177,10 @@ def test_a_pickle_needs_consent_and_consent_is_told_what_it_means(terminal: Term
         ["--task", "clustering"],
     ],
 )
-def test_options_that_cannot_be_read_are_bad_usage(
-    terminal: Terminal, trained: tuple[str, str], options: list[str]
-) -> None:
-    source, sample = trained
-    status, out, err = terminal.run("pack", source, "--name", "churn", "--sample", sample, *options)
+def test_options_that_cannot_be_read_are_bad_usage(terminal: Terminal, tmp_path: Path, options: list[str]) -> None:
+    unread = tmp_path / "unread"
+    unread.touch()
+    status, out, err = terminal.run("pack", str(unread), "--name", "churn", "--sample", str(unread), *options)
     assert (status, out) == (2, "")
     assert options[0] in err
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from support.open_loop import OpenLoop, Outcome, post
 from support.server import RunningServer, wait_until
 
-PATH = "/v1/models/iris/predict"
-ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
+PATH = "/v1/models/tiny/predict"
+ROW = {"features": [1, 2]}
 PLENTY = {
     "SECURE_ML_API_QUOTAS__FAILED_AUTHENTICATIONS": "1000000/minute",
     "SECURE_ML_API_QUOTAS__TOKEN_ADDRESS": "1000000/minute",

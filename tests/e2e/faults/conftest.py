@@ -8,10 +8,23 @@ from typing import Any
 
 import pytest
 
+from secure_ml_api.cli.init import prepare
+from secure_ml_api.models.store import Store
+from secure_ml_api.settings import read_settings
 from support.fault_table import Figures, Row, write_rows
+from support.packages import publish
 
 _ROWS = pytest.StashKey[list[Row]]()
 _PASSED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="module")
+def home_of_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one small model: it is its surroundings that are struck, and examples take long to train."""
+    settings = read_settings(tmp_path_factory.mktemp("module") / "home", {})
+    prepare(settings, examples=False)
+    publish(Store.of(settings))
+    return settings.home
 
 
 @pytest.fixture

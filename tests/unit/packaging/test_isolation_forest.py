@@ -17,6 +17,8 @@ from secure_ml_api.packaging.graphs.isolation_forest import average_path_length
 from secure_ml_api.packaging.graphs.writer import Inapplicable
 from support.forms import Form
 
+pytestmark = pytest.mark.slow
+
 FORM = "hand-written float32"
 
 

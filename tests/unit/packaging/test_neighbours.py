@@ -15,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from secure_ml_api.packaging.graphs.writer import Inapplicable
 from support.forms import Form
 
+pytestmark = pytest.mark.slow
+
 FORMS = [
     "hand-written float32",
     "hand-written float32, products in float64",

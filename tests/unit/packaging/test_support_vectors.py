@@ -18,6 +18,8 @@ from secure_ml_api.packaging.graphs import support_vectors
 from secure_ml_api.packaging.graphs.writer import Inapplicable
 from support.forms import Form
 
+pytestmark = pytest.mark.slow
+
 FORM = "hand-written float32"
 
 

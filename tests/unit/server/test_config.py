@@ -101,4 +101,3 @@ def test_thread_limits_of_libraries_leave_the_operators_choice(monkeypatch: pyte
     monkeypatch.setattr(os, "environ", {"OMP_NUM_THREADS": "5", "MKL_NUM_THREADS": ""})
     bound_library_threads(2)
     assert (os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]) == ("5", "2")
-    monkeypatch.delenv("NUMEXPR_NUM_THREADS", raising=False)

@@ -1,4 +1,4 @@
-"""Networks behind a real server with two workers: as graphs, and run by PyTorch and TensorFlow themselves."""
+"""Networks behind a real server with two workers: as graphs, and hot-loaded for PyTorch and TensorFlow themselves."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.semi_supervised import LabelPropagation
 from tritonclient.http import InferenceServerClient, InferInput
 
 from conftest import copied
@@ -26,16 +28,23 @@ from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack_estimator, pack_network
 from support.lazily import Lazily
 from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
+from support.one_worker import of_each_worker
+from support.open_loop import OpenLoop, Outcome, post
 from support.packages import store_in
-from support.server import ClientSecret, RunningServer, command_line
+from support.server import ClientSecret, RunningServer, command_line, wait_until
 
 keras = Lazily("keras")
 
-pytestmark = pytest.mark.timeout(300)  # before the first of them both frameworks are imported and four networks packed
+pytestmark = pytest.mark.timeout(
+    600
+)  # before the first of them four networks are packed, and frameworks imported by all workers
 
 DIGITS = tuple(NETWORK_EXAMPLES)
 IMAGES = "digits-tensorflow"
 NATIVE = ("torch-itself", "tensorflow-itself")
+ESTIMATOR = "scikit-learn-itself"
+HOT = (*NATIVE, ESTIMATOR)
+WORKERS = 2
 
 
 class Served(NamedTuple):
@@ -46,6 +55,8 @@ class Served(NamedTuple):
     token: str
     rows: dict[str, np.ndarray[Any, Any]]
     wanted: dict[str, np.ndarray[Any, Any]]
+    meanwhile: dict[str, Outcome]
+    """How callers of another model fared while a native one was loaded."""
 
     def ask(self, path: str, body: Any) -> Any:
         reply = self.server.post_json(path, body, self.token)
@@ -64,8 +75,24 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         given = np.column_stack([trained.sample.columns[each] for each in trained.sample.names])[:1000]
         wanted[name] = trained.estimator.predict_proba(given)
         rows[name] = given.astype(np.uint8).reshape(-1, 8, 8, 1) if name == IMAGES else given
-    drawn = np.random.default_rng(13).normal(size=(1000, FEATURES)).astype(np.float32)
     architectures = offer_architecture(directory)
+    _pack_natives(store, architectures, rows, wanted)
+    for name in HOT:
+        store.unload(name)
+    environ = {
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), str(architectures)]),
+        "SECURE_ML_API_INFERENCE__ARCHITECTURES": ARCHITECTURE,
+    }
+    with RunningServer(home, "--workers", str(WORKERS), environ=environ) as server:
+        client = server.create_client("networks", "predict:*", "models:read", rate="100000/minute")
+        token = server.token(client)
+        meanwhile = {name: _hot_loaded(server, name, rows[DIGITS[0]][0], token) for name in HOT}
+        yield Served(server, client, token, rows, wanted, meanwhile)
+
+
+def _pack_natives(store: Store, architectures: Path, rows: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Two networks, and an estimator, that no graph answers like; 1000 rows of each and what it answers to them."""
+    drawn = np.random.default_rng(13).normal(size=(1000, FEATURES)).astype(np.float32)
     sys.path.insert(0, str(architectures))
     try:
         torch_network = TorchNetwork(
@@ -82,13 +109,21 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
             rows[name], wanted[name] = drawn, outputs if name == NATIVE[1] else _softmax(outputs)
     finally:
         sys.path.remove(str(architectures))
-    environ = {
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent.parent), str(architectures)]),
-        "SECURE_ML_API_INFERENCE__ARCHITECTURES": ARCHITECTURE,
-    }
-    with RunningServer(home, "--workers", "2", environ=environ) as server:
-        client = server.create_client("networks", "predict:*", "models:read", rate="100000/minute")
-        yield Served(server, client, server.token(client), rows, wanted)
+    estimator = LabelPropagation(gamma=0.5, max_iter=5000).fit(drawn[:200], drawn[:200, :CLASSES].argmax(axis=1))
+    pack_estimator(estimator, table(), store=store, name=ESTIMATOR, options=Options(allow_native=True))
+    rows[ESTIMATOR], wanted[ESTIMATOR] = drawn, estimator.predict_proba(drawn)
+
+
+def _hot_loaded(server: RunningServer, name: str, row: np.ndarray[Any, Any], token: str) -> Outcome:
+    """What became of requests for a model that serves while ``name`` was loaded, with its framework, by each worker."""
+    request = post(f"/v1/models/{DIGITS[0]}/predict", {"features": row.tolist()}, token)
+    with OpenLoop(server.port, request, rate=50, seconds=240, connections=16) as load:
+        load.wait_for_flow()
+        try:
+            assert command_line(server.home, "models", "load", name)["workers"] == WORKERS
+        finally:
+            load.stop()
+    return load.outcome
 
 
 def datatype(name: str) -> str:
@@ -108,10 +143,24 @@ def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def test_networks_are_served_as_graphs_unless_there_is_none(served: Served) -> None:
     store = Store(served.server.home / "models", served.server.home / "keys")
-    runtimes = {name: store.verify(name, "1").manifest.runtime for name in (*DIGITS, *NATIVE)}
-    assert [runtimes[name] for name in (*DIGITS, *NATIVE)] == ["onnx", "onnx", "torch", "tensorflow"]
+    runtimes = [store.verify(name, "1").manifest.runtime for name in (*DIGITS, *HOT)]
+    assert runtimes == ["onnx", "onnx", "torch", "tensorflow", "sklearn"]
     for name in DIGITS:
         assert store.verify(name, "1").manifest.metrics["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_no_caller_of_another_model_fails_while_a_framework_is_loaded(served: Served, name: str) -> None:
+    assert served.meanwhile[name].answers
+    assert set(served.meanwhile[name].statuses()) == {200}, served.meanwhile[name].errors()
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_model_that_was_loaded_while_the_server_ran_answers_in_every_worker(served: Served, name: str) -> None:
+    body = {"features": served.rows[name][0].tolist()}
+    wanted = int(served.wanted[name][0].argmax())
+    given = of_each_worker(served.server, lambda: served.ask(f"/v1/models/{name}/predict", body)["prediction"])
+    assert given == [wanted] * WORKERS
 
 
 def test_a_model_of_images_says_that_it_takes_them(served: Served) -> None:
@@ -144,7 +193,7 @@ def test_images_with_their_answers_measure_a_model_as_it_answers_callers(served:
     assert said["metrics"]["accuracy"] > 0.95
 
 
-@pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
+@pytest.mark.parametrize("name", [*DIGITS, *HOT])
 def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     body = {"instances": served.rows[name].tolist(), "outputs": ["probabilities"]}
     answer = served.ask(f"/v1/models/{name}/predict", body)
@@ -152,7 +201,7 @@ def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: s
     np.testing.assert_allclose(answer["probabilities"], served.wanted[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
+@pytest.mark.parametrize("name", [*DIGITS, *HOT])
 def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     rows = served.rows[name]
     tensor = {"name": "input", "datatype": datatype(name), "shape": list(rows.shape), "data": rows.ravel().tolist()}
@@ -162,7 +211,7 @@ def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Serv
     np.testing.assert_allclose(outputs["probabilities"], served.wanted[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*DIGITS, *NATIVE])
+@pytest.mark.parametrize("name", [*DIGITS, *HOT])
 def test_binary_tensors_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     rows = served.rows[name].astype(np.uint8 if name == IMAGES else np.float32)
     tensor = InferInput("input", rows.shape, datatype(name))
@@ -183,7 +232,18 @@ def test_workers_that_were_forked_run_their_frameworks_for_many_callers_at_once(
 
     with ThreadPoolExecutor(8) as callers:
         assert all(callers.map(ask, range(400)))
-    assert len(served.server.worker_pids()) == 2
+    assert len(served.server.worker_pids()) == WORKERS
+
+
+def test_workers_that_follow_a_reload_run_their_frameworks_from_the_start(served: Served) -> None:
+    before = served.server.worker_pids()
+    served.server.reload()
+    wait_until(lambda: not before & served.server.worker_pids(), 60, "the end of the workers before")
+    for name in HOT:
+        body = {"features": served.rows[name][0].tolist()}
+        ask = partial(served.ask, f"/v1/models/{name}/predict", body)
+        given = [answer["prediction"] for answer in of_each_worker(served.server, ask)]
+        assert given == [int(served.wanted[name][0].argmax())] * WORKERS
 
 
 def test_server_writes_nothing_but_json_whatever_the_frameworks_say(served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,3 +37,25 @@ def big_graph(mib: int) -> bytes:
         helper.make_node("Add", ["product", "zero"], ["value"]),
     ]
     return graph_of(nodes, [weights, zeros, nothing])
+
+
+def slow_graph(turns: int) -> bytes:
+    """It weighs, and turns an empty loop so many times first."""
+    scalar = partial(helper.make_tensor_value_info, shape=[])
+    rows = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows"])
+    same = helper.make_tensor_value_info("same", TensorProto.FLOAT, ["rows"])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still_on"]), helper.make_node("Identity", ["x"], ["same"])],
+        "turn",
+        [scalar("turn", TensorProto.INT64), scalar("on", TensorProto.BOOL), rows],
+        [scalar("still_on", TensorProto.BOOL), same],
+    )
+    nodes = [
+        helper.make_node("MatMul", ["input", "weights"], ["product"]),
+        helper.make_node("Loop", ["turns", "", "product"], ["value"], body=body),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([1, 2], dtype=np.float32), "weights"),
+        numpy_helper.from_array(np.array(turns, dtype=np.int64), "turns"),
+    ]
+    return graph_of(nodes, constants)

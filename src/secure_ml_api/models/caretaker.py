@@ -49,7 +49,7 @@ class Caretaker:
         self._withheld = withheld
         self._watch_seconds = watch_seconds
         self._taken = changes.wanted()
-        self._seen: object = None
+        self._seen: object = store.fingerprint() if watch_seconds else None
         self._next_look = 0.0
         self._is_folder_due = False
         self._up_to_date_at = 0.0
@@ -62,11 +62,11 @@ class Caretaker:
         """Take what changed since the master loaded, report, and from now on look for more."""
         self._slot, self._on_refresh = slot, on_refresh
         wanted = self._changes.wanted()
-        if wanted.number > self._taken.number:
-            self._refresh(wanted, self._announced(wanted))
+        self._is_folder_due = self._has_folder_changed()  # nobody announces what others of this master saw there
+        if self._is_folder_due or wanted.number > self._taken.number:
+            self._take(wanted)
         else:
             self._report(wanted)
-        self._seen = self._store.fingerprint() if self._watch_seconds else None
         self._up_to_date_at = time.monotonic()
         Thread(target=self._live, name="models", daemon=True).start()
 
@@ -147,9 +147,17 @@ class Caretaker:
             with self._turn(names) as is_ours:
                 if not is_ours and time.monotonic() < self._up_to_date_at + _PATIENCE_SECONDS:
                     return
-                self._is_folder_due = False
-                self._refresh(wanted, names)
+                self._take(wanted)
         self._up_to_date_at = time.monotonic()
+
+    def _take(self, wanted: Wanted) -> None:
+        """The folder as it is, when it is due, and what is announced beside that: only this is verified anew."""
+        announced = self._announced(wanted)
+        if self._is_folder_due:
+            self._is_folder_due = False
+            self._refresh(self._taken, None)
+        if announced:
+            self._refresh(wanted, announced)
 
     def _turn(self, names: Collection[str] | None) -> AbstractContextManager[bool]:
         """Only to load versions is one waited for: what else is decided about models is taken at once."""

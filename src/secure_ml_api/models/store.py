@@ -7,6 +7,8 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from ..errors import HomeError, PackageRefused
@@ -19,6 +21,8 @@ from .manifest import Manifest
 from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
 from .signing import create_signing_key, read_signing_key, read_verifying_key, sign
 from .verification import VerifiedPackage, stamp_package, verify_package
+
+_DECIDED = (ALIASES_FILE, LIFE_FILE)
 
 
 class Store:
@@ -135,12 +139,14 @@ class Store:
                 write_life(self.models_directory / name, changed)
 
     def fingerprint(self) -> object:
-        """Another value whenever a version came or went, or something was decided about a model."""
-        return tuple(
-            (name, tuple(self.versions(name)), *map(_stamp, (parent / ALIASES_FILE, parent / LIFE_FILE)))
+        """Another value whenever a version came, went or was touched, or something was decided about a model."""
+        # Touched: one that is copied here file by file is refused until it is whole.
+        stamped = partial(stamp_package, self.models_directory)
+        return [
+            (name, [(version, stamped(name, version)) for version in self.versions(name)], _stamp(parent))
             for name in self.names()
             for parent in (self.models_directory / name,)
-        )
+        ]
 
     def promote(self, name: str, version: str) -> dict[str, str]:
         """Make ``version`` the one that serves, once it verifies; the aliases as they are then.
@@ -223,12 +229,11 @@ class Store:
             self._live_on(name, shadow=None)
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ino
+def _stamp(parent: Path) -> list[tuple[str, int, int]]:
+    """What was decided about a model, as far as the times of its files tell."""
+    with suppress(OSError), os.scandir(parent) as entries:
+        return sorted((each.name, each.stat().st_mtime_ns, each.inode()) for each in entries if each.name in _DECIDED)
+    return []
 
 
 def _directories(path: Path) -> list[str]:

@@ -24,6 +24,7 @@ from secure_ml_api.models.signing import PUBLIC_KEY_FILE
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.turns import Turns
 from secure_ml_api.models.withheld import Withheld
+from secure_ml_api.runtimes.onnx import MODEL_FILE
 from support.packages import publish, store_in
 from support.server import wait_until
 
@@ -253,6 +254,41 @@ def test_watched_folder_needs_no_word(store: Store, changes: Changes) -> None:
     worker = Worker(store, changes, watch_seconds=0.05).start()
     publish(store, version="2")
     wait_until(lambda: worker.registry.resolve("tiny").version == "2")
+    worker.caretaker.stop()
+
+
+def test_version_that_comes_into_a_watched_folder_file_by_file_serves_when_it_is_whole(
+    store: Store, changes: Changes, tmp_path: Path
+) -> None:
+    publish(store, version="2")
+    there, aside = store.models_directory / "tiny" / "2", tmp_path / "aside"
+    there.rename(aside)
+    worker = Worker(store, changes, watch_seconds=0.05).start()
+    shutil.copytree(aside, there, ignore=shutil.ignore_patterns(MODEL_FILE))
+    wait_until(lambda: "tiny/2" in worker.caretaker.problems())
+    shutil.copy(aside / MODEL_FILE, there)
+    wait_until(lambda: worker.registry.resolve("tiny").version == "2")
+    wait_until(lambda: worker.caretaker.problems() == {})
+    worker.caretaker.stop()
+
+
+def test_worker_that_begins_later_takes_what_the_others_saw_in_a_watched_folder(store: Store, changes: Changes) -> None:
+    worker = Worker(store, changes, watch_seconds=60)
+    publish(store, version="2")
+    worker.start()
+    assert worker.registry.resolve("tiny").version == "2"
+    worker.caretaker.stop()
+
+
+def test_what_is_announced_is_verified_anew_also_when_a_watched_folder_has_changed(
+    store: Store, changes: Changes
+) -> None:
+    publish(store, version="2")
+    worker = Worker(store, changes, watch_seconds=60)
+    (store.models_directory / "tiny" / "2" / MODEL_FILE).write_bytes(b"something else")
+    changes.announce("tiny")
+    worker.start()
+    assert "not the file that was signed" in worker.caretaker.problems("tiny")["2"]
     worker.caretaker.stop()
 
 

@@ -73,10 +73,10 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 kind="stat",
             ),
             Panel(
-                "Shadows by how they compare",
+                "Rows of shadows by how they compare",
                 _rate("shadow_compared_total", "model, version, outcome"),
                 "{{model}}/{{version}} {{outcome}}",
-                "reqps",
+                "rowsps",
             ),
             Panel(
                 "Drift: the ten features that have moved most (PSI)",

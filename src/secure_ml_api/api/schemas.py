@@ -111,6 +111,17 @@ class Tensor(_Answer):
     shape: list[int]
 
 
+class CardComparison(_Answer):
+    """How the version did beside the one ``with`` which it was compared, and which served."""
+
+    served: str = Field(alias="with")
+    digest: str
+    metric: str
+    difference: float
+    interval_95: tuple[float, float]
+    verdict: Literal["better", "worse", "not distinguishable"]
+
+
 class CardEvaluation(_Answer):
     at: AwareDatetime
     data_sha256: str
@@ -118,6 +129,7 @@ class CardEvaluation(_Answer):
     metrics: dict[str, float]
     by_class: dict[str, dict[str, float]]
     positive_class: str | None = None
+    compared: CardComparison | None = None
 
 
 class ModelCard(_Answer):

@@ -13,6 +13,7 @@ import click
 from .common import home_option, json_option, load, say
 
 if TYPE_CHECKING:
+    from ..models.card import Compared, Evaluation
     from ..models.model import Model
     from ..models.store import Store
     from ..packaging.evaluation import Difference, Evaluated
@@ -65,6 +66,7 @@ def evaluate(*, model: str, data: Path, target: str | None, plot: Path | None, h
         metrics=found.metrics,
         by_class=found.by_class,
         positive_class=found.positive_class,
+        compared=None if beside is None or difference is None else _compared(beside, difference),
     )
 
     def keep(store: Store) -> Any:
@@ -73,16 +75,16 @@ def evaluate(*, model: str, data: Path, target: str | None, plot: Path | None, h
     if plot is not None:
         _draw(plot, found, f"{name}/{version} on {rows.rows} rows")
     change(home, "model.evaluate", name, version, keep)
-    told = {"name": name, "version": version, **evaluation.model_dump(mode="json"), "compared": None}
-    if difference is not None:
-        told["compared"] = {
-            "with": serving,
-            "metric": difference.metric,
-            "difference": difference.difference,
-            "interval_95": [difference.low, difference.high],
-            "verdict": difference.verdict,
-        }
-    say(told, as_json, _lines(f"{name}/{version}", found, rows.rows, serving, difference))
+    told = {"name": name, "version": version, **evaluation.model_dump(mode="json")}
+    say(told, as_json, _lines(f"{name}/{version}", found, evaluation))
+
+
+def _compared(beside: Model, difference: Difference) -> Compared:
+    from ..models.card import Compared
+
+    told = {"with": beside.version, "digest": beside.digest, "metric": difference.metric}
+    found = {"difference": difference.difference, "interval_95": (difference.low, difference.high)}
+    return Compared.model_validate({**told, **found, "verdict": difference.verdict})
 
 
 def _loaded(settings: Settings, store: Store, name: str, version: str) -> Model:
@@ -103,13 +105,14 @@ def _draw(plot: Path, found: Evaluated, title: str) -> None:
         raise PackingError(f"{plot} cannot be written: {error.strerror}") from None
 
 
-def _lines(where: str, found: Evaluated, rows: int, serving: str, difference: Difference | None) -> Iterator[str]:
-    yield f"{where} on {rows} rows"
+def _lines(where: str, found: Evaluated, evaluation: Evaluation) -> Iterator[str]:
+    from .models_shown import compared_line
+
+    yield f"{where} on {evaluation.rows} rows"
     if found.positive_class is not None:
         yield f"  precision, recall and f1 are of the positive class, {found.positive_class}"
     yield from (f"  {metric}: {value:.4g}" for metric, value in found.metrics.items())
     for word, metrics in found.by_class.items():
         yield f"  {word}: " + ", ".join(f"{metric} {value:.3g}" for metric, value in metrics.items())
-    if difference is not None:
-        interval = f"95 % interval {difference.low:+.3g} to {difference.high:+.3g}"
-        yield f"{difference.verdict} by {difference.metric}: {difference.difference:+.3g} beside {serving} ({interval})"
+    if evaluation.compared is not None:
+        yield compared_line(evaluation.compared)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import home_option, json_option, say
+from .common import home_option, json_option, load, say
 
 if TYPE_CHECKING:
     from ..models.store import Store
@@ -79,6 +79,7 @@ def pack(
     With --allow-native the trained model itself is one of those forms. Serving it takes its library (the extra
     "train", "xgboost", "lightgbm", "torch" or "tensorflow") wherever the server runs, which no other package needs.
     """
+    from ..models.changes import Changes
     from ..packaging.options import Options
     from ..packaging.pack import pack as pack_file
     from .models import change, store_of
@@ -105,8 +106,9 @@ def pack(
 
     result = change(home, "model.pack", name, version, do)
     manifest = result.manifest
-    aliases = store_of(home).aliases(name)
-    say(summary(manifest, result.digest), as_json, pack_lines(manifest, result.digest, aliases))
+    running = bool(Changes(load(home).run_directory).reports())
+    lines = pack_lines(manifest, result.digest, store_of(home).aliases(name), running=running)
+    say(summary(manifest, result.digest), as_json, lines)
 
 
 def _json(key: str, text: str) -> Any:

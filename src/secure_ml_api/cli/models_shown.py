@@ -9,7 +9,7 @@ import click
 
 from ..errors import PackageRefused
 from ..models.aliases import PRODUCTION, choose_version
-from ..models.card import Card
+from ..models.card import Card, Compared
 from ..models.manifest import Manifest, ParityReport
 from ..models.recheck import recheck_package
 from ..models.reference import LEAST_ROWS
@@ -49,8 +49,14 @@ def summary(manifest: Manifest, digest: str) -> dict[str, Any]:
     return {"name": manifest.name, "version": manifest.version, "digest": digest, "manifest": content}
 
 
-def pack_lines(manifest: Manifest, digest: str, aliases: Mapping[str, str]) -> Iterator[str]:
-    """A package that was just made, for people."""
+def pack_lines(
+    manifest: Manifest,
+    digest: str,
+    aliases: Mapping[str, str],
+    *,
+    running: bool = False,
+) -> Iterator[str]:
+    """A package that was just made, for people; ``running`` is whether a server runs on its home."""
     name, version = manifest.name, manifest.version
     yield f"packed {name}/{version} {digest}"
     if manifest.parity is not None:
@@ -59,7 +65,8 @@ def pack_lines(manifest: Manifest, digest: str, aliases: Mapping[str, str]) -> I
     yield from _reference_lines(manifest)
     yield from _need_lines(manifest)
     if aliases.get(PRODUCTION, version) == version:
-        yield "the next start or reload of the server serves it"
+        load = f", and the one that runs after `secure-ml-api models load {name}`" if running else ""
+        yield f"the next start or reload of the server serves it{load}"
     else:
         promote = f"secure-ml-api models promote {name} {version}"
         yield f"{name}/{aliases[PRODUCTION]} stays in production; change that with `{promote}`"
@@ -89,10 +96,20 @@ def show_lines(manifest: Manifest, digest: str, card: Card) -> Iterator[str]:
         if evaluation.positive_class is not None:
             found += f" (precision, recall, f1: of {evaluation.positive_class})"
         yield f"evaluated {evaluation.at:%Y-%m-%d %H:%M} on {evaluation.rows} rows: {found}"
+        if evaluation.compared is not None:
+            yield f"  {compared_line(evaluation.compared)}"
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)
     yield from _timing_lines(manifest)
     yield from _need_lines(manifest)
+
+
+def compared_line(compared: Compared) -> str:
+    """How a version did beside the one that served."""
+    low, high = compared.interval_95
+    interval = f"95 % interval {low:+.3g} to {high:+.3g}"
+    where = f"beside {compared.served} ({interval})"
+    return f"{compared.verdict} by {compared.metric}: {compared.difference:+.3g} {where}"
 
 
 def listing(store: Store) -> list[dict[str, Any]]:

@@ -26,6 +26,10 @@ class _Question(NamedTuple):
     wanted: Sequence[str]
     given: Tensors
 
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.given.values()), ()))
+
 
 class Shadows:
     """One worker's; nothing is started before the first question."""
@@ -44,23 +48,30 @@ class Shadows:
         if not self._is_started:
             self._is_started = True
             Thread(target=self._live, name="shadows", daemon=True).start()
+        question = _Question(shadow, inputs, tuple(given), given)
         try:
-            self._questions.put_nowait(_Question(shadow, inputs, tuple(given), given))
+            self._questions.put_nowait(question)
         except Full:
-            self._metrics.shadow_compared(shadow.name, shadow.version, "dropped")
+            self._count(question, dropped=question.rows)
 
     def _live(self) -> None:
         while True:
             question = self._questions.get()
             try:
-                outcome = self._compared(question)
+                different = self._different(question)
             except Exception:
                 log.exception("a shadow failed", extra={"model": question.shadow.name})
-                outcome = "failed"
-            self._metrics.shadow_compared(question.shadow.name, question.shadow.version, outcome)
+                self._count(question, failed=question.rows)
+            else:
+                self._count(question, equal=question.rows - different, different=different)
+
+    def _count(self, question: _Question, **rows: int) -> None:
+        for outcome, count in rows.items():
+            if count:
+                self._metrics.shadow_compared(question.shadow.name, question.shadow.version, outcome, count)
 
     @staticmethod
-    def _compared(question: _Question) -> str:
+    def _different(question: _Question) -> int:
+        """On how many rows the shadow answers otherwise."""
         answers = question.shadow.session.run(question.inputs, question.wanted)
-        differing = compare(answers, question.given, question.shadow.signature).differing
-        return "different" if differing.any() else "equal"
+        return int(compare(answers, question.given, question.shadow.signature).differing.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -18,6 +19,24 @@ _MOST_EVALUATIONS = 20
 _ONCE_MEANS = ("precision", "recall", "f1")
 
 
+class Compared(BaseModel):
+    """How a version did beside the one that served, on the same rows.
+
+    ``difference`` is by how much its ``metric`` exceeded that of the other, with a 95 % interval.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, serialize_by_alias=True)
+
+    served: PlainName = Field(alias="with")
+    """The version that served."""
+    digest: str
+    """Of its package."""
+    metric: str
+    difference: float
+    interval_95: tuple[float, float]
+    verdict: Literal["better", "worse", "not distinguishable"]
+
+
 class Evaluation(BaseModel):
     """One look at a version with data that it was not trained on."""
 
@@ -30,6 +49,8 @@ class Evaluation(BaseModel):
     by_class: dict[str, dict[str, float]] = {}
     positive_class: str | None = None
     """Of two classes, the one that ``precision``, ``recall`` and ``f1`` are of."""
+    compared: Compared | None = None
+    """None of the version that served itself, and in cards from before comparisons were kept."""
 
     @field_validator("metrics")
     @classmethod

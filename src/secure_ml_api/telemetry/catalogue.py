@@ -52,7 +52,7 @@ class Catalogue:
         self.predictions = counter("predictions_total", "Rows predicted, by outcome.", (*_MODEL, "outcome"))
         self.hung_runs = counter("hung_runs_total", "Runs past the run limit, for which a worker is replaced.", _MODEL)
         self.shadow_compared = counter(
-            "shadow_compared_total", "Answers of a shadow, by how they compare.", (*_MODEL, "outcome")
+            "shadow_compared_total", "Rows of a shadow, by how its answers compare.", (*_MODEL, "outcome")
         )
         self.canaries_rolled_back = counter(
             "canaries_rolled_back_total", "Canaries taken back by their rules, each once.", _MODEL

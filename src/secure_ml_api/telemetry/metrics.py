@@ -121,9 +121,9 @@ class Metrics:
         """Count a run of a model of the registry that is not expected to end."""
         self._catalogue.hung_runs.labels(name, version).inc()
 
-    def shadow_compared(self, name: str, version: str, outcome: str) -> None:
-        """Count an answer of a shadow: ``equal``, ``different``, ``failed`` or ``dropped``."""
-        self._catalogue.shadow_compared.labels(name, version, outcome).inc()
+    def shadow_compared(self, name: str, version: str, outcome: str, rows: int = 1) -> None:
+        """Count ``rows`` that a shadow was to answer: ``equal``, ``different``, ``failed`` or ``dropped``."""
+        self._catalogue.shadow_compared.labels(name, version, outcome).inc(rows)
 
     def canary_rolled_back(self, name: str, version: str) -> None:
         """Count a canary that broke one of its rules."""

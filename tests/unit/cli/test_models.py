@@ -140,6 +140,14 @@ def test_a_model_that_no_graph_answers_like_needs_consent_and_says_what_serving_
     np.testing.assert_allclose(value, model.predict(rows))
 
 
+def test_pack_names_the_command_that_loads_it_where_a_server_runs(terminal: Terminal) -> None:
+    package = publish(terminal.store)
+    *_, alone = pack_lines(package.manifest, package.artifact.digest, {})
+    *_, beside = pack_lines(package.manifest, package.artifact.digest, {}, running=True)
+    assert alone == "the next start or reload of the server serves it"
+    assert beside == f"{alone}, and the one that runs after `secure-ml-api models load tiny`"
+
+
 def test_pack_says_when_the_sample_is_too_small_for_drift(terminal: Terminal) -> None:
     package = publish(terminal.store)
     lines = [*pack_lines(package.manifest, package.artifact.digest, {})]

@@ -74,7 +74,7 @@ def serving(store: Store, gate: Gate) -> Registry:
 
 
 def compared(metrics: Metrics) -> dict[str, float]:
-    """How many answers of the shadow came out how."""
+    """How many rows of the shadow came out how."""
     families = text_string_to_metric_families(metrics.exposition()[0].decode())
     return {
         sample.labels["outcome"]: sample.value
@@ -95,6 +95,15 @@ def test_shadow_is_compared_and_counted(store: Store, gate: Gate, version: str, 
     registry, metrics = serving(store, gate), Metrics()
     offer(Shadows(registry, metrics), registry)
     wait_until(lambda: compared(metrics) == {outcome: 1})
+
+
+def test_rows_of_a_shadow_are_counted_each_by_how_it_compares(store: Store, gate: Gate) -> None:
+    store.set_shadow("tiny", "2")
+    registry, metrics = serving(store, gate), Metrics()
+    model = registry.resolve("tiny")
+    inputs = {"input": np.array([[0, 0], [1, 0], [0, 1], [0, 0], [2, 3]], np.float32)}  # of nothing, both make nothing
+    Shadows(registry, metrics).offer(model, inputs, model.session.run(inputs, ["value"]))
+    wait_until(lambda: compared(metrics) == {"equal": 2, "different": 3})
 
 
 def test_model_without_a_shadow_costs_nothing(store: Store, gate: Gate) -> None:

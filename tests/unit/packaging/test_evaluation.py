@@ -201,7 +201,8 @@ def test_evaluation_is_told_drawn_kept_in_a_signed_card_and_promoted_by(
     assert plot.read_text().startswith("<svg")
     assert "accuracy: 0.96" in told(home, capsys, monkeypatch, *asked)
     digest = store.verify("iris", "2").artifact.digest
-    assert len(read_card(store, "iris", "2", digest).evaluations) == 2
+    first, _ = read_card(store, "iris", "2", digest).evaluations
+    assert first.model_dump(mode="json")["compared"] == said["compared"]
     assert metrics_of(store, "iris", "2")["accuracy"] == pytest.approx(0.96)
     assert store.versions("iris") == ["1", "2"]
     told(home, capsys, monkeypatch, "promote", "iris", "2", "--if", "accuracy>=0.95")
@@ -278,8 +279,12 @@ def test_metadata_and_the_command_show_the_card(
     shown = told(home, capsys, monkeypatch, "show", "iris", "2")
     assert "n_neighbors=3" in shown
     assert "on 150 rows: accuracy 0.96" in shown
+    assert "not distinguishable by accuracy: +0 beside 1 (95 % interval +0 to +0)" in shown
     shown = json.loads(told(home, capsys, monkeypatch, "show", "iris", "2", "--json"))
-    assert len(shown["evaluations"]) == 1
+    assert shown["evaluations"] == card["evaluations"]
+    serving = store_in(home).verify("iris", "1").artifact.digest
+    compared = shown["evaluations"][0]["compared"]
+    assert (compared["with"], compared["digest"], compared["metric"]) == ("1", serving, "accuracy")
 
 
 def test_metadata_leaves_out_evaluations_that_do_not_verify(

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def model_card(model: Model, store: Store) -> dict[str, Any]:
     """The card of ``model`` for programs; evaluations whose file does not verify are left out, and the log says so."""
     manifest = model.manifest
-    origin, parity = manifest.provenance, manifest.parity
+    origin, parity, data = manifest.provenance, manifest.parity, manifest.training_data
     return {
         "version": model.version,
         "digest": model.digest,
@@ -27,6 +27,11 @@ def model_card(model: Model, store: Store) -> dict[str, Any]:
         "estimator": origin.estimator,
         "hyperparameters": origin.hyperparameters,
         "libraries": origin.libraries,
+        "source": origin.source,
+        "source_sha256": origin.source_sha256,
+        "sample_sha256": origin.sample_sha256,
+        "packed_by": origin.packed_by,
+        "training_data": None if data is None else data.model_dump(mode="json"),
         "metrics": manifest.metrics,
         "proved_rows": 0 if parity is None else parity.sample_rows + parity.generated_rows,
         "evaluations": _evaluations(model, store),

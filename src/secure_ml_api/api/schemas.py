@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -132,6 +133,17 @@ class CardEvaluation(_Answer):
     compared: CardComparison | None = None
 
 
+class CardData(_Answer):
+    """What the model learnt from, as whoever packed it tells; ``rows`` and ``sha256`` are of its file, if given."""
+
+    name: str
+    description: str
+    licence: str
+    as_of: date | None
+    rows: int | None
+    sha256: str | None
+
+
 class ModelCard(_Answer):
     version: str
     digest: str
@@ -142,6 +154,11 @@ class ModelCard(_Answer):
     estimator: str
     hyperparameters: dict[str, str]
     libraries: dict[str, str]
+    source: str
+    source_sha256: str | None
+    sample_sha256: str | None
+    packed_by: str
+    training_data: CardData | None
     metrics: dict[str, float]
     proved_rows: int
     evaluations: list[CardEvaluation]

@@ -106,7 +106,7 @@ def _draw(plot: Path, found: Evaluated, title: str) -> None:
 
 
 def _lines(where: str, found: Evaluated, evaluation: Evaluation) -> Iterator[str]:
-    from .models_shown import compared_line
+    from .card_lines import compared_line
 
     yield f"{where} on {evaluation.rows} rows"
     if found.positive_class is not None:

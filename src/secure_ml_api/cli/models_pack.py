@@ -18,6 +18,7 @@ _PICKLE_WARNING = (
     "secure-ml-api: warning: a pickle runs whatever code is in it when it is read, as you, with your files and keys; "
     "go on only with a file that you made yourself or whose maker you trust"
 )
+_LONGEST_NAME = 200
 
 
 @click.command()
@@ -46,6 +47,19 @@ _PICKLE_WARNING = (
 @click.option("--architecture", metavar="NAME", help="What safetensors weights are the weights of: an entry point.")
 @click.option("--parameter", "parameters", multiple=True, metavar="KEY=JSON", help="An argument of the architecture.")
 @click.option("--description", default="", help="What the model is for, in a sentence.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file it learnt from: its SHA-256 and number of rows are kept, and nothing else of it.",
+)
+@click.option(
+    "--about-data",
+    "about",
+    multiple=True,
+    metavar="KEY=TEXT",
+    help="What to tell of that data: name, description, licence, as_of (a day) or rows; repeat it.",
+)
+@click.option("--by", "packed_by", default="", help="Who packs it, for its card.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A measure of its quality.")
 @home_option
 @json_option
@@ -64,6 +78,9 @@ def pack(
     architecture: str | None,
     parameters: tuple[str, ...],
     description: str,
+    data: Path | None,
+    about: tuple[str, ...],
+    packed_by: str,
     metrics: tuple[str, ...],
     home: Path,
     as_json: bool,
@@ -82,15 +99,20 @@ def pack(
     from ..models.changes import Changes
     from ..packaging.options import Options
     from ..packaging.pack import pack as pack_file
+    from ..packaging.training_data import training_data
     from .models import change, store_of
     from .models_shown import pack_lines, parse_bounds, parse_pairs, summary
 
+    if len(packed_by) > _LONGEST_NAME:
+        raise click.BadParameter(f"at most {_LONGEST_NAME} characters", param_hint="--by")
     options = Options(
         labels=parse_pairs("--label", labels),
         bounds=parse_bounds(bounds),
         task=task,
         target=target,
         description=description,
+        training_data=training_data(_about(about), data),
+        packed_by=packed_by,
         metrics={key: _number(key, value) for key, value in parse_pairs("--metric", metrics).items()},
         architecture=architecture,
         parameters={key: _json(key, value) for key, value in parse_pairs("--parameter", parameters).items()},
@@ -109,6 +131,14 @@ def pack(
     running = bool(Changes(load(home).run_directory).reports())
     lines = pack_lines(manifest, result.digest, store_of(home).aliases(name), running=running)
     say(summary(manifest, result.digest), as_json, lines)
+
+
+def _about(texts: tuple[str, ...]) -> dict[str, str]:
+    """What is told of the data, by its key; here the first ``=`` divides, as a sentence may hold more."""
+    pairs = [text.partition("=") for text in texts]
+    if any(not key or not value for key, _, value in pairs):
+        raise click.BadParameter("say KEY=TEXT, such as licence=CC-BY-4.0", param_hint="--about-data")
+    return {key: value for key, _, value in pairs}
 
 
 def _json(key: str, text: str) -> Any:

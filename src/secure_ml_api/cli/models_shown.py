@@ -9,13 +9,14 @@ import click
 
 from ..errors import PackageRefused
 from ..models.aliases import PRODUCTION, choose_version
-from ..models.card import Card, Compared
+from ..models.card import Card
 from ..models.manifest import Manifest, ParityReport
 from ..models.recheck import recheck_package
 from ..models.reference import LEAST_ROWS
 from ..models.store import Store
 from ..runtimes.protocol import Runtime
 from ..tensors import Column
+from .card_lines import data_lines, evaluation_lines
 
 
 def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -75,7 +76,7 @@ def pack_lines(
 def show_lines(manifest: Manifest, digest: str, card: Card) -> Iterator[str]:
     """A package in full, for people."""
     signature, origin = manifest.signature, manifest.provenance
-    made = f"{manifest.created:%Y-%m-%d %H:%M}"
+    made = f"{manifest.created:%Y-%m-%d %H:%M}" + (f" by {origin.packed_by}" if origin.packed_by else "")
     yield f"{manifest.name}/{manifest.version}  {signature.task}, {manifest.runtime}, made {made}"
     if manifest.description:
         yield manifest.description
@@ -84,6 +85,8 @@ def show_lines(manifest: Manifest, digest: str, card: Card) -> Iterator[str]:
     yield f"from: {origin.estimator} ({origin.source}) as {origin.graph}; {libraries}"
     if origin.hyperparameters:
         yield f"learnt with: {', '.join(f'{name}={value}' for name, value in origin.hyperparameters.items())}"
+    if manifest.training_data is not None:
+        yield from data_lines(manifest.training_data)
     yield "features:"
     yield from (f"  {_column_line(column)}" for column in signature.columns)
     if signature.classes:
@@ -91,25 +94,11 @@ def show_lines(manifest: Manifest, digest: str, card: Card) -> Iterator[str]:
         yield f"classes: {', '.join(pairs)}"
     yield f"outputs: {', '.join(f'{spec.name} {spec.datatype}' for spec in signature.outputs)}"
     yield from (f"{metric}: {value:g}" for metric, value in sorted(manifest.metrics.items()))
-    for evaluation in card.evaluations:
-        found = ", ".join(f"{metric} {value:.4g}" for metric, value in evaluation.metrics.items())
-        if evaluation.positive_class is not None:
-            found += f" (precision, recall, f1: of {evaluation.positive_class})"
-        yield f"evaluated {evaluation.at:%Y-%m-%d %H:%M} on {evaluation.rows} rows: {found}"
-        if evaluation.compared is not None:
-            yield f"  {compared_line(evaluation.compared)}"
+    yield from evaluation_lines(card)
     if manifest.parity is not None:
         yield from _parity_lines(manifest.parity)
     yield from _timing_lines(manifest)
     yield from _need_lines(manifest)
-
-
-def compared_line(compared: Compared) -> str:
-    """How a version did beside the one that served."""
-    low, high = compared.interval_95
-    interval = f"95 % interval {low:+.3g} to {high:+.3g}"
-    where = f"beside {compared.served} ({interval})"
-    return f"{compared.verdict} by {compared.metric}: {compared.difference:+.3g} {where}"
 
 
 def listing(store: Store) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -46,6 +47,18 @@ Source = Literal[
 """What a model was packed from: a file or folder in one of these formats, or an object in memory."""
 
 
+class TrainingData(_Frozen):
+    """The data that a model learnt from, as whoever packed it tells; ``sha256`` is of its file, if that was given."""
+
+    name: Annotated[str, Field(max_length=200)] = ""
+    description: Annotated[str, Field(max_length=2000)] = ""
+    licence: Annotated[str, Field(max_length=200)] = ""
+    as_of: date | None = None
+    """The day of which it is."""
+    rows: _Count | None = None
+    sha256: _Sha256 | None = None
+
+
 class Provenance(_Frozen):
     """Where the package comes from."""
 
@@ -60,6 +73,10 @@ class Provenance(_Frozen):
     """Versions of the libraries that trained and converted it."""
     hyperparameters: dict[str, str] = {}
     """How it was told to learn, in words."""
+    sample_sha256: _Sha256 | None = None
+    """Of the file of the sample as it was given, of which a part may be kept; None of one that was in memory."""
+    packed_by: Annotated[str, Field(max_length=200)] = ""
+    """Who packed it, as they say themselves."""
 
 
 class ParityReport(_Frozen):
@@ -101,6 +118,8 @@ class Manifest(_Frozen):
     parity: ParityReport | None = None
     timings: tuple[Timing, ...] = ()
     description: str = ""
+    training_data: TrainingData | None = None
+    """None when nothing was said of it."""
     metrics: dict[str, float] = {}
     """Measures of quality that were taken when the model was trained, such as accuracy on held-out rows."""
     max_batch_rows: Annotated[int, Field(ge=1)] | None = None

@@ -57,6 +57,7 @@ def build(
     *,
     source: Source = "estimator",
     source_sha256: str | None = None,
+    sample_sha256: str | None = None,
     clock: Clock = time.perf_counter,
 ) -> Built:
     """Convert ``estimator`` by each candidate, and keep the fastest that answers as it does on every row.
@@ -75,7 +76,8 @@ def build(
         best = next(each for each in equals if each.name == fastest(timings))
         # By itself: in turns with graphs, its many more memory accesses would slow whichever comes after it.
         timings += race([_as_trained(subject)], clock)
-    return _built(subject, best, timings, source, source_sha256)
+    digests = {"source_sha256": source_sha256, "sample_sha256": sample_sha256}
+    return _built(subject, best, timings, source, digests)
 
 
 def _as_trained(subject: Subject) -> Entrant:
@@ -90,15 +92,16 @@ def _as_trained(subject: Subject) -> Entrant:
 
 
 def _built(
-    subject: Subject, found: Found, timings: tuple[Timing, ...], source: Source, source_sha256: str | None
+    subject: Subject, found: Found, timings: tuple[Timing, ...], source: Source, digests: Mapping[str, str | None]
 ) -> Built:
     provenance = Provenance(
         source=source,
-        source_sha256=source_sha256,
+        **digests,
         estimator=subject.trained.kind,
         graph=found.name,
         libraries=library_versions(),
         hyperparameters=hyperparameters(subject.trained.estimator),
+        packed_by=subject.options.packed_by,
     )
     signature = found.reference.signature
     blueprint = Blueprint(

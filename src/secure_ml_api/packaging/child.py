@@ -45,6 +45,7 @@ def convert(directory: Path) -> None:
         job.options,
         source=job.source_format,
         source_sha256=digest_of(job.source),
+        sample_sha256=digest_of(job.sample),
     )
     (directory / MODEL_FILES[built.blueprint.runtime]).write_bytes(built.model)
     (directory / SAMPLE_FILE).write_bytes(built.sample)

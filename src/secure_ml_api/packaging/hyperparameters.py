@@ -22,6 +22,13 @@ def hyperparameters(estimator: Any) -> dict[str, str]:
     said = {
         name: str(value)
         for name, value in sorted(told.items())
-        if isinstance(value, bool | int | float | str) and name.rpartition("__")[2] not in _ASIDE
+        if isinstance(value, bool | int | float | str)
+        and name.rpartition("__")[2] not in _ASIDE
+        and _is_no_place(value)
     }
     return {name: value for name, value in list(said.items())[:_MOST] if len(name) + len(value) <= _MOST_CHARACTERS}
+
+
+def _is_no_place(value: object) -> bool:
+    """Whether it cannot be a path, which would tell of whoever trained it."""
+    return not isinstance(value, str) or not ("/" in value or value.startswith("~") or value[1:3] == ":\\")

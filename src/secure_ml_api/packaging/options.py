@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from ..models.manifest import TrainingData
 from ..tensors import Task
 
 
@@ -22,6 +23,10 @@ class Options(BaseModel):
     """Column of the sample that is no feature but the answer, and is left out."""
     description: str = ""
     metrics: dict[str, float] = {}
+    training_data: TrainingData | None = None
+    """What the model learnt from."""
+    packed_by: str = Field(default="", max_length=200)
+    """Who packs it, for its card."""
     architecture: str | None = None
     """The entry point that builds the network whose weights are packed, where these are all that a file holds."""
     parameters: dict[str, JsonValue] = {}

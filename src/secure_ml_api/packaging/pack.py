@@ -125,6 +125,7 @@ def publish(built: Built, options: Options, *, store: Store, name: str, version:
         parity=built.blueprint.parity,
         timings=built.blueprint.timings,
         description=options.description,
+        training_data=options.training_data,
         metrics=options.metrics,
         reference=Reference.of(read_sample(built.sample, signature).inputs, signature),
     )

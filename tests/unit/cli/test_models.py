@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 import sys
@@ -83,6 +84,7 @@ def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
 ) -> None:
     source, sample = trained
     options = ["--sample", sample, "--target", "answer", "--label", "goes=will leave", "--bounds", "age=0:120"]
+    options += ["--data", sample, "--about-data", "name=Customers", "--about-data", "licence=none, ours", "--by", "Ada"]
     status, out, err = terminal.run("pack", source, "--name", "churn", *options, "--metric", "accuracy=0.9")
     assert (status, err) == (0, "")
     assert "packed churn/1 sha256:" in out
@@ -93,6 +95,12 @@ def test_pack_makes_a_package_that_serves_and_says_how_it_was_proven(
     assert manifest.metrics == {"accuracy": 0.9}
     shown = terminal.json("show", "churn")
     assert shown["manifest"]["provenance"]["source"] == "skops"
+    digest = hashlib.sha256(Path(sample).read_bytes()).hexdigest()
+    assert shown["manifest"]["provenance"]["sample_sha256"] == shown["manifest"]["training_data"]["sha256"] == digest
+    assert str(terminal.home.parent) not in json.dumps(shown)
+    _, out, _ = terminal.run("show", "churn")
+    assert f"data: Customers, rows: 300, licence: none, ours, sha256: {digest}" in out
+    assert " by Ada" in out.splitlines()[0]
     assert [row["serving"] for row in terminal.json("list")] == [True]
 
 

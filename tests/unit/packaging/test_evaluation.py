@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +19,7 @@ from secure_ml_api.cli import main
 from secure_ml_api.errors import PackageRefused, PackingError
 from secure_ml_api.examples.catalogue import boston_housing, made_samples
 from secure_ml_api.models.card import metrics_of, read_card
+from secure_ml_api.models.manifest import TrainingData
 from secure_ml_api.models.model import RUNTIMES, Model, load_model
 from secure_ml_api.models.signing import CARD_DOMAIN, read_signing_key, sign
 from secure_ml_api.models.store import Store
@@ -167,13 +169,18 @@ def test_pictures_are_svg_that_says_what_it_shows(store: Store, name: str) -> No
     assert len(texts) > 4
 
 
+DATA = TrainingData(name="Flowers", licence="CC-BY-4.0", as_of=date(1936, 9, 1), rows=150)
+
+
 @pytest.fixture
 def home(prepared_home: Path, tmp_path: Path) -> Path:
     """A home in which ``iris`` has a second version, and a file of flowers."""
     home = copied(prepared_home, tmp_path)
     store = store_in(home)
     package = store.verify("iris", "1")
-    store.publish(package.manifest.model_copy(update={"version": "2"}), package.artifact.files)
+    origin = package.manifest.provenance.model_copy(update={"packed_by": "Ada"})
+    changes = {"version": "2", "training_data": DATA, "provenance": origin}
+    store.publish(package.manifest.model_copy(update=changes), package.artifact.files)
     store.promote("iris", "1")
     data = flowers()
     rows = np.column_stack(list(data.columns.values()))
@@ -275,6 +282,11 @@ def test_metadata_and_the_command_show_the_card(
     assert card["estimator"] == "KNeighborsClassifier"
     assert card["hyperparameters"]["n_neighbors"] == "3"
     assert card["proved_rows"] > 1000
+    assert (card["source"], card["packed_by"], card["training_data"]) == (
+        "estimator",
+        "Ada",
+        DATA.model_dump(mode="json"),
+    )
     assert [evaluation["metrics"]["accuracy"] for evaluation in card["evaluations"]] == [pytest.approx(0.96)]
     shown = told(home, capsys, monkeypatch, "show", "iris", "2")
     assert "n_neighbors=3" in shown

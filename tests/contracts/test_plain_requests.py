@@ -12,48 +12,62 @@ from secure_ml_api.server.gathering import Room
 from secure_ml_api.server.plain_connection import PlainConnection, worker_constants
 from secure_ml_api.server.plain_request import is_dense
 from secure_ml_api.setting_sections import ServerSettings
+from support.hosts import GOOD_HOSTS, WITHOUT_ONE_GOOD_HOST
 from support.plain_requests import CFG, CLIENT, SERVER, assert_read_alike, taken
 
 PLAIN = (
-    b"GET /v2 HTTP/1.1\r\n\r\n",
+    b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     b"POST /v1/models/iris/predict HTTP/1.1\r\nHost: a\r\nContent-Type: text/csv\r\nContent-Length: 2\r\n\r\n{}",
-    b"POST /v1/models/iris:predict HTTP/1.1\r\nAuthorization: Bearer a.b-c_d\r\nContent-Length: 0\r\n\r\n",
-    b"POST /x HTTP/1.1\r\nX-Forwarded-For: 192.0.2.1, 192.0.2.2\r\nX-Request-Id:\t abc \t\r\nAccept: */*\r\n\r\n",
+    b"POST /v1/models/iris:predict HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a.b-c_d\r\nContent-Length: 0\r\n\r\n",
+    b"POST /x HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1, ::1\r\nX-Request-Id:\t abc \t\r\nAccept: */*\r\n\r\n",
 )
 NOT_PLAIN = (
-    b"GET /?q HTTP/1.1\r\n\r\n",
-    b"GET /%41 HTTP/1.1\r\n\r\n",
-    b"GET //a HTTP/1.1\r\n\r\n",
+    b"GET /?q HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /%41 HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET //a HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET / HTTP/1.0\r\n\r\n",
-    b"HEAD / HTTP/1.1\r\n\r\n",
-    b"GET http://a/ HTTP/1.1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: 1\r\nA: 1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nAuthorization: Bearer a\r\nauthorization: Bearer a\r\n\r\n",
-    b"GET / HTTP/1.1\r\nContent-Type: a\r\nContent-type: b\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA_B: 1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: \xff\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: \x00\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: 1\nB: 2\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: 1\rB: 2\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA: 1\r\n B: 2\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA : 1\r\n\r\n",
-    b"GET / HTTP/1.1\r\n: 1\r\n\r\n",
-    b"GET / HTTP/1.1\r\nA\r\n\r\n",
-    b"GET / HTTP/1.1\r\nScript-Name: /a\r\n\r\n",
-    b"GET / HTTP/1.1\r\nConnection: upgrade\r\n\r\n",
-    b"GET / HTTP/1.1\r\nConnection: close, keep-alive\r\n\r\n",
-    b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n",
-    b"POST / HTTP/1.1\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
-    b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
-    b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"POST / HTTP/1.1\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
-    b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\nx",
-    b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\nx",
-    b"GET / HTTP/1.1\r\n" + b"".join(b"A%d: 1\r\n" % number for number in range(65)) + b"\r\n",
-    b"GET / HTTP/1.1\r\nA: " + b"x" * 8800 + b"\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\nA: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nauthorization: Bearer a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nContent-Type: a\r\nContent-type: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA_B: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: \xff\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: \x00\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\nB: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\rB: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: 1\r\n B: 2\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA : 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\n: 1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nScript-Name: /a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close, keep-alive\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\nx",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\nx",
+    b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"A%d: 1\r\n" % number for number in range(65)) + b"\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nA: " + b"x" * 8800 + b"\r\n\r\n",
 )
+
+
+@pytest.mark.parametrize("fields", WITHOUT_ONE_GOOD_HOST.values(), ids=WITHOUT_ONE_GOOD_HOST.keys())
+def test_request_that_does_not_name_its_host_once_is_left_to_who_refuses_it(fields: bytes) -> None:
+    assert taken(b"GET / HTTP/1.1\r\n" + fields + b"\r\n") is None
+
+
+@pytest.mark.parametrize("fields", GOOD_HOSTS.values(), ids=GOOD_HOSTS.keys())
+def test_every_host_that_may_be_named_is_plain(fields: bytes) -> None:
+    request = b"GET / HTTP/1.1\r\n" + fields + b"\r\n"
+    environ = taken(request)
+    assert environ is not None
+    assert_read_alike(request, environ)
 
 
 @pytest.mark.parametrize("request_bytes", PLAIN)
@@ -98,7 +112,7 @@ def test_body_of_a_plain_request_that_a_thread_has_keeps_its_room() -> None:
     with client, server:
         limits, constants, room = ServerSettings(), worker_constants(CFG), Room(len(body))
         connection = PlainConnection(CFG, server, CLIENT, SERVER, limits, room=room, constants=constants)
-        request = b"POST /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        request = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         for part in (request[:90_000], request[90_000:]):
             client.sendall(part)
             while connection.has_unread:
@@ -112,7 +126,7 @@ def test_body_of_a_plain_request_that_a_thread_has_keeps_its_room() -> None:
 
 @pytest.mark.parametrize("proto", ["https", "http", "HTTPS", "https,http"])
 def test_scheme_is_believed_as_gunicorn_believes_it(proto: str) -> None:
-    request = b"GET / HTTP/1.1\r\nX-Forwarded-Proto: %b\r\n\r\n" % proto.encode()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: %b\r\n\r\n" % proto.encode()
     environ = taken(request)
     assert environ is not None
     assert_read_alike(request, environ)
@@ -124,7 +138,9 @@ def test_header_block_like_the_one_before_is_not_mistaken_for_it() -> None:
         limits, constants = ServerSettings(), worker_constants(CFG)
         connection = PlainConnection(CFG, server, CLIENT, SERVER, limits, room=Room(0), constants=constants)
         for number in (b"1", b"1", b"2"):
-            client.sendall(b"POST /%b HTTP/1.1\r\nA: %b\r\nContent-Length: 1\r\n\r\n%b" % (number, number, number))
+            client.sendall(
+                b"POST /%b HTTP/1.1\r\nHost: a\r\nA: %b\r\nContent-Length: 1\r\n\r\n%b" % (number, number, number)
+            )
             assert connection.receive()
             plain = connection.plain()
             assert plain is not None
@@ -158,7 +174,7 @@ FIELDS = st.lists(st.tuples(NAMES, st.sampled_from([":"] * 20 + [": ", " :", ""]
 
 
 @settings(max_examples=1500, deadline=None)
-@example("POST", "/a", "HTTP/1.1", [("Content-Length", ":", "1", "\r\n")], b"x")
+@example("POST", "/a", "HTTP/1.1", [("Host", ":", "a", "\r\n"), ("Content-Length", ":", "1", "\r\n")], b"x")
 @given(METHODS, TARGETS, VERSIONS, FIELDS, st.binary(max_size=6))
 def test_whatever_is_taken_is_read_as_gunicorn_reads_it(
     method: str, target: str, version: str, fields: list[tuple[str, str, str, str]], body: bytes

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.hosts import GOOD_HOSTS, WITHOUT_ONE_GOOD_HOST
 from support.server import STAND_IN, RunningServer, reply_of, wait_until
 
 GRANIAN = {"SECURE_ML_API_SERVER__WORKER_CLASS": "granian"}
@@ -41,17 +42,17 @@ def raw(server: RunningServer, sent: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        (b"GET /echo HTTP/1.1\r\ncanary_header: x\r\n\r\n", 400),
-        (b"canary /echo HTTP/1.1\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\ncanary_header: x\r\n\r\n", 400),
+        (b"canary /echo HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET /echo HTTP/1.1\r\nHost: canary\r\nHost: canary\r\n\r\n", 400),
-        (b"GET /echo HTTP/1.1\r\nAuthorization: Bearer canary\r\nAuthorization: Bearer canary\r\n\r\n", 400),
-        (b"GET /echo HTTP/1.1\r\nX: canary\xff\r\n\r\n", 400),
-        (b"GET /echo HTTP/1.1\r\nExpect: canary\r\n\r\n", 417),
-        (b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ncanary\r\n0\r\n\r\n", 411),
-        (b"GET /" + b"canary" * 1000 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET /echo HTTP/1.1\r\nX: " + b"canary" * 2000 + b"\r\n\r\n", 431),
-        (b"GET /echo HTTP/1.1\r\n" + b"X: canary\r\n" * 80 + b"\r\n", 431),
-        (b"POST /echo HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf", 408),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer canary\r\nAuthorization: Bearer canary\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nX: canary\xff\r\n\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nExpect: canary\r\n\r\n", 417),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n6\r\ncanary\r\n0\r\n\r\n", 411),
+        (b"GET /" + b"canary" * 1000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\nX: " + b"canary" * 2000 + b"\r\n\r\n", 431),
+        (b"GET /echo HTTP/1.1\r\nHost: a\r\n" + b"X: canary\r\n" * 80 + b"\r\n", 431),
+        (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf", 408),
     ],
 )
 def test_request_that_is_refused_here_gets_a_problem_that_quotes_nothing(
@@ -72,12 +73,12 @@ def test_request_that_is_refused_here_gets_a_problem_that_quotes_nothing(
     [
         b"CANARY\r\n\r\n",
         b"GET /canary HTTP/9.9\r\n\r\n",
-        b"GET / HTTP/1.1\r\nCan ary: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nCan ary: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\n canary\r\n\r\n",
-        b"GET / HTTP/1.1\r\n" + b"X: canary\r\n" * 10_000,
-        b"POST /echo HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
-        b"POST /echo HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        b"POST /echo HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: canary\r\n" * 10_000,
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
     ],
 )
 def test_request_that_the_engine_refuses_reaches_nothing_and_is_quoted_nowhere(
@@ -87,6 +88,26 @@ def test_request_that_the_engine_refuses_reaches_nothing_and_is_quoted_nowhere(
     answer = raw(server, sent)
     assert answer.split(b" ", 2)[1] in {b"400", b"411", b"431"}
     assert b"canary" not in answer.lower()
+
+
+@pytest.mark.parametrize("fields", WITHOUT_ONE_GOOD_HOST.values(), ids=WITHOUT_ONE_GOOD_HOST.keys())
+def test_request_that_does_not_name_its_host_once_is_refused(server: RunningServer, fields: bytes) -> None:
+    head, _, body = raw(server, b"GET /version HTTP/1.1\r\nConnection: close\r\n" + fields + b"\r\n").partition(
+        b"\r\n\r\n"
+    )
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in head
+    assert json.loads(body)["status"] == 400
+
+
+@pytest.mark.parametrize("fields", GOOD_HOSTS.values(), ids=GOOD_HOSTS.keys())
+def test_every_host_that_may_be_named_is_taken(server: RunningServer, fields: bytes) -> None:
+    answer = raw(server, b"GET /version HTTP/1.1\r\nConnection: close\r\n" + fields + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_http_1_0_need_not_name_a_host(server: RunningServer) -> None:
+    assert raw(server, b"GET /version HTTP/1.0\r\n\r\n").split(b" ")[1] == b"200"
 
 
 def test_slow_header_block_is_closed_without_a_word(server: RunningServer) -> None:
@@ -101,8 +122,8 @@ def test_answers_name_no_software(server: RunningServer) -> None:
 def test_bodies_arrive_whole_and_in_their_order(server: RunningServer) -> None:
     body = b"0123456789" * 100_000
     assert server.request("POST", "/echo", body=body).body == body
-    first = b"POST /echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nfirst"
-    last = b"POST /echo HTTP/1.1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast"
+    first = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nfirst"
+    last = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast"
     assert raw(server, first + last).endswith(b"last")
 
 

@@ -23,22 +23,25 @@ FEW = FEW_IN_A_TURN - 4
 HALF_HEAD = b"POST /echo HTTP/1.1\r\nHost: a\r\nX-Hal"
 HALVES = {
     "a header block": HALF_HEAD,
-    "a short body": b"POST /echo HTTP/1.1\r\nContent-Length: 99\r\n\r\nhalf",
-    "a long body": b"POST /echo HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + b"half" * 1000,
-    "a body in chunks": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
-    "a body in more codings": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhe",
-    "a body that had to be asked for": b"POST /echo HTTP/1.1\r\nContent-Length: 99\r\nExpect: 100-continue\r\n\r\nhalf",
+    "a short body": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nhalf",
+    "a long body": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n" + b"half" * 1000,
+    "a body in chunks": b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe",
+    "a body in more codings": b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhe",
+    "a body that had to be asked for": b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+    b"Content-Length: 99\r\nExpect: 100-continue\r\n\r\nhalf",
 }
 # Each looks whole, or is none, to who reads it less closely than the parser, which waits for the rest.
 ODD_HALVES = {
-    "a field that is like Expect": b"POST /echo HTTP/1.1\r\nX-Expect: all\r\nContent-Length: 99\r\n\r\nhalf",
+    "a field that is like Expect": b"POST /echo HTTP/1.1\r\nHost: a\r\nX-Expect: all\r\nContent-Length: 99\r\n\r\nhalf",
     "an expectation in HTTP/1.0": b"POST /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 99\r\n\r\nhalf",
-    "a length with many zeros": b"POST /echo HTTP/1.1\r\nContent-Length: 00000000000099\r\n\r\nhalf",
-    "a chunk of very many bytes": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n100000000\r\nhalf",
-    "a long extension of a chunk": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"a" * 5000,
-    "a long trailer": b"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 5000,
+    "a length with many zeros": b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 00000000000099\r\n\r\nhalf",
+    "a chunk of very many bytes": b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n100000000\r\nhalf",
+    "a long extension of a chunk": b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;"
+    + b"a" * 5000,
+    "a long trailer": b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 5000,
 }
-TWO_MEGABYTES = b"GET /many/400000 HTTP/1.1\r\n\r\n"
+TWO_MEGABYTES = b"GET /many/400000 HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.fixture(scope="module", params=["inplace", "gthread", "granian"])
@@ -109,7 +112,7 @@ def test_crowd_that_does_not_read_its_answers_slows_nobody_else(server: RunningS
 
 def test_answer_that_is_read_slowly_arrives_whole(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
-        client.sendall(TWO_MEGABYTES * 2 + b"GET /version HTTP/1.1\r\nConnection: close\r\n\r\n")
+        client.sendall(TWO_MEGABYTES * 2 + b"GET /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert answers_to_others(server) == {200: 200}
         with client.makefile("rb") as answer:
             received = answer.read()

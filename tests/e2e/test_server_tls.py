@@ -19,7 +19,7 @@ from support.server import STAND_IN, RunningServer, wait_until
 
 pytestmark = pytest.mark.usefixtures("worker_class")
 
-TWO_MEGABYTES = b"GET /many/400000 HTTP/1.1\r\n\r\n"
+TWO_MEGABYTES = b"GET /many/400000 HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_answer_that_is_read_late_arrives_whole(server: RunningServer, authority
         socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain,
         authority.trusting().wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=False) as client,
     ):
-        client.sendall(TWO_MEGABYTES * 2 + b"GET /version HTTP/1.1\r\nConnection: close\r\n\r\n")
+        client.sendall(TWO_MEGABYTES * 2 + b"GET /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert server.get("/version").status == 200
         with client.makefile("rb") as answer:
             received = answer.read()

@@ -89,13 +89,13 @@ REFUSED: dict[str, bytes] = {
     "a chunk without an end": CHUNKED + b"\r\n1\r\nx0\r\n\r\n" + HIDDEN,
     "a line in a chunk's extension": CHUNKED + b"\r\n0;a\nb\r\n\r\n" + HIDDEN,
     "a length in the trailer": CHUNKED + b"\r\n0\r\nContent-Length: %b\r\n\r\n" % length_of(HIDDEN) + HIDDEN,
-    "a space at the start of the first field": b"POST /echo HTTP/1.1\r\n Content-Length: 9\r\n\r\n" + HIDDEN,
+    "a space at the start of the first field": b"POST /echo HTTP/1.1\r\n Content-Length: 9\r\nHost: a\r\n\r\n" + HIDDEN,
     "a preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + HIDDEN,
     "no version": b"GET /version\r\n\r\n" + HIDDEN,
     "a version with a space behind": b"GET /version HTTP/1.1 \r\nHost: a\r\n\r\n" + HIDDEN,
     "a tab in the request line": b"GET\t/version\tHTTP/1.1\r\n\r\n" + HIDDEN,
-    "a path with a space": b"GET /a b HTTP/1.1\r\n\r\n" + HIDDEN,
-    "a method in small letters": b"get /version HTTP/1.1\r\n\r\n" + HIDDEN,
+    "a path with a space": b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n" + HIDDEN,
+    "a method in small letters": b"get /version HTTP/1.1\r\nHost: a\r\n\r\n" + HIDDEN,
 }
 
 
@@ -111,14 +111,14 @@ def test_a_request_that_two_readers_could_end_in_two_places_is_refused_and_nothi
 ONE_REQUEST: dict[str, bytes] = {
     "its length covers the hidden one": POST + b"Content-Length: %b\r\n\r\n" % length_of(HIDDEN) + HIDDEN,
     "its name in small letters": POST + b"content-length: %b\r\n\r\n" % length_of(HIDDEN) + HIDDEN,
-    "a GET with a body": b"GET /echo HTTP/1.1\r\nContent-Length: %b\r\n\r\n" % length_of(HIDDEN) + HIDDEN,
+    "a GET with a body": b"GET /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %b\r\n\r\n" % length_of(HIDDEN) + HIDDEN,
     "a chunk covers the hidden one": CHUNKED + b"\r\n%x\r\n" % len(HIDDEN) + HIDDEN + b"\r\n0\r\n\r\n",
     "a coding in capitals": POST
     + b"TRANSFER-ENCODING: CHUNKED\r\n\r\n%x\r\n" % len(HIDDEN)
     + HIDDEN
     + b"\r\n0\r\n\r\n",
     "a trailer": CHUNKED + b"\r\n0\r\nX-Checksum: 5\r\n\r\n",
-    "an upgrade that nobody makes": b"GET /echo HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+    "an upgrade that nobody makes": b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
     b"HTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
     "a length with zeros in front": POST + b"Content-Length: 000%b\r\n\r\n" % length_of(HIDDEN) + HIDDEN,
 }

@@ -62,7 +62,7 @@ def connect(server: RunningServer, context: ssl.SSLContext) -> bytes:
         socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
     ):
-        connection.sendall(b"GET /version HTTP/1.1\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /version HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         answer = connection.recv(1000)
         if not answer:
             raise ConnectionError("closed without an answer")
@@ -194,7 +194,7 @@ def test_crowds_that_shake_hands_half_way_hold_up_nobody_and_are_let_go(server: 
 
 def test_plain_http_gets_no_answer_and_one_line(server: RunningServer) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain:
-        plain.sendall(b"GET /version HTTP/1.1\r\nAuthorization: Bearer abcdefghijklmnop\r\n\r\n")
+        plain.sendall(b"GET /version HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abcdefghijklmnop\r\n\r\n")
         try:
             answer = plain.recv(1000)
         except ConnectionResetError:

@@ -10,6 +10,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.parser import RequestParser
 
 from secure_ml_api.server.gathering import Room
+from secure_ml_api.server.host_field import names_its_host
 from secure_ml_api.server.plain_connection import PlainConnection, worker_constants
 from secure_ml_api.setting_sections import ServerSettings
 
@@ -66,5 +67,6 @@ def apart(environ: dict[str, Any]) -> dict[str, Any]:
 
 def assert_read_alike(request: bytes, environ: dict[str, Any]) -> None:
     expected, body = parsed(request)
+    assert names_its_host(expected.get("HTTP_HOST"))
     assert apart(environ) == apart(expected)
     assert environ["wsgi.input"].read() == body

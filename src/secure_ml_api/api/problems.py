@@ -38,7 +38,7 @@ STATUSES: dict[type[Refusal], tuple[int, str]] = {
 
 # What HTTP itself refuses, before any refusal of ours.
 TITLES = {
-    400: ("bad_request", "Bad request", "the request is not well-formed HTTP"),
+    400: ("bad_request", "Bad request", "the request is not well-formed HTTP, or does not name its host once"),
     404: ("no_such_route", "No such route", "there is nothing at this address; /openapi.json lists what there is"),
     405: ("method_not_allowed", "Method not allowed", "this address does not answer to this method"),
     408: ("too_slow", "Request too slow", "the request did not arrive in time"),

@@ -19,6 +19,7 @@ from ..telemetry.request_ids import new_request_id
 from .answer import Answer, Body, GivenUp
 from .connection import Connection
 from .error_pages import error_answer
+from .host_field import names_its_host
 from .plain_answer import whole_answer
 from .unreader import HeadTooSlow
 
@@ -33,7 +34,7 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (http_errors.InvalidHTTPVersion, 505),
 )
 DETAILS = {
-    400: "the request is not well-formed HTTP",
+    400: "the request is not well-formed HTTP, or does not name its host once",
     408: "the request did not arrive in time",
     411: "this server wants to know the length of a body in advance",
     414: "the request line is too long",
@@ -69,11 +70,11 @@ class Exchanges:
         except (StopIteration, OSError):
             pass  # the client has gone
         else:
-            if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
-                self.refuse(connection, 501)  # of those that gunicorn takes, none is ever undone
-                return False
-            connection.unreader.in_body = True
-            return self._serve(request, connection)
+            refused = _refused(request)
+            if refused is None:
+                connection.unreader.in_body = True
+                return self._serve(request, connection)
+            self.refuse(connection, refused)
         return False
 
     def serve_plain(self, connection: Connection, environ: dict[str, Any]) -> bool:
@@ -185,6 +186,17 @@ class Exchanges:
             return bool(connection.parser.finish_body(deadline=connection.unreader.deadline))
         except (BodyTooSlow, http_errors.ParseException, OSError):
             return False
+
+
+def _refused(request: Any) -> int | None:
+    """The status for what gunicorn's parser takes and this server does not; None for what is to be answered."""
+    host = None
+    for name, value in request.headers:
+        if name == "HOST":
+            host = value  # there is no second one
+        elif name == "TRANSFER-ENCODING" and value.lower() != "chunked":
+            return 501  # of the codings that gunicorn takes, none is ever undone
+    return None if names_its_host(host, needs_one=request.version >= (1, 1)) else 400
 
 
 class _AnswerBroken(Exception):

@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from .host_field import names_its_host
+
 _METHOD = re.compile(r"[A-Z]{3,20}")
 _SINGLE = frozenset({"host", "content-type", "content-length", "authorization"})
 _PROTOCOLS = {"1": "HTTP/1.0", "1.1": "HTTP/1.1"}
@@ -66,6 +68,8 @@ def environ_of(scope: Any, constants: Environ, limits: Any) -> Environ:
         "SERVER_PORT": server_port,
     }
     _add_fields(environ, scope.headers, limits)
+    if not names_its_host(environ.get("HTTP_HOST"), needs_one=scope.http_version != "1"):
+        raise Refused(400)
     if environ.get("HTTP_EXPECT", "100-continue").lower() != "100-continue":
         raise Refused(417)
     if "HTTP_TRANSFER_ENCODING" in environ:

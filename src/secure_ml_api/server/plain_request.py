@@ -12,6 +12,8 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from .host_field import names_its_host
+
 # A path that means itself: nothing percent-encoded, no query, no second slash at the start.
 _REQUEST_LINE = re.compile(r"(GET|POST) (/(?!/)[A-Za-z0-9._~:@!$&'()*+,;=/-]{0,2000}) HTTP/1\.1")
 _NAME = re.compile(r"[A-Za-z0-9-]{1,100}")
@@ -69,7 +71,7 @@ def _key_of(name: str) -> str | None:
 def plain_fields(block: bytes) -> Environ | None:
     """The entries for the header fields in ``block``: their lines, each with its end, without the empty one.
 
-    None when any of them is not plain, or when there are two of one name.
+    None when any of them is not plain, when there are two of one name, and when none names the host.
     """
     if block.translate(None, _PRINTABLE):
         return None
@@ -85,7 +87,7 @@ def plain_fields(block: bytes) -> Environ | None:
             return None
         fields[key] = value.strip(" \t")
     length = fields.get("CONTENT_LENGTH", "0")
-    if not length.isdigit() or len(length) > 9:
+    if not length.isdigit() or len(length) > 9 or not names_its_host(fields.get("HTTP_HOST")):
         return None
     return fields
 

@@ -55,7 +55,7 @@ def test_every_setting_that_differs_is_named_once_with_its_reason() -> None:
 
 
 def scheme_of(cfg: Config, peer: str) -> str:
-    request = Request(cfg, IterUnreader([b"GET / HTTP/1.1\r\nX-Forwarded-Proto: https\r\n\r\n"]), (peer, 1))
+    request = Request(cfg, IterUnreader([b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n"]), (peer, 1))
     scheme: str = request.scheme
     return scheme
 

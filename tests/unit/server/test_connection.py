@@ -18,7 +18,7 @@ from secure_ml_api.server.unreader import HeadTooSlow
 from secure_ml_api.setting_sections import ServerSettings
 
 ANSWER = b"0123456789" * 100_000
-POST = b"POST /x HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
+POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 
 
 class Pair:
@@ -59,13 +59,13 @@ def test_request_is_complete_with_its_last_byte_wherever_it_was_cut(cut: int) ->
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: miracles\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (ServerSettings().body_limit_bytes + 1),
-        b"POST / HTTP/1.1\r\nContent-Length: nonsense\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: miracles\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (ServerSettings().body_limit_bytes + 1),
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: nonsense\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
     ],
 )
 def test_head_is_enough_where_the_body_is_refused(pair: Pair, head: bytes) -> None:
@@ -75,10 +75,10 @@ def test_head_is_enough_where_the_body_is_refused(pair: Pair, head: bytes) -> No
 @pytest.mark.parametrize(
     "head",
     [
-        b"POST / HTTP/1.1\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % ServerSettings().body_limit_bytes,
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % ServerSettings().body_limit_bytes,
     ],
 )
 def test_body_on_its_way_is_waited_for(pair: Pair, head: bytes) -> None:
@@ -86,7 +86,7 @@ def test_body_on_its_way_is_waited_for(pair: Pair, head: bytes) -> None:
 
 
 def test_client_that_waits_for_it_is_told_to_send_its_body_once(pair: Pair) -> None:
-    pair.send(b"POST / HTTP/1.1\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    pair.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
     pair.send(b"x")
     assert pair.client.recv(999) == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert pair.connection.was_told_to_continue
@@ -96,7 +96,7 @@ def test_long_body_that_finds_no_room_is_left_to_a_thread() -> None:
     room = Room(GATHERED_BODY_BYTES)
     pair = Pair(room)
     try:
-        pair.send(b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n")
+        pair.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
         for _ in range(1000):
             if pair.send(b"x" * 1000).is_complete:
                 break
@@ -108,7 +108,7 @@ def test_long_body_that_finds_no_room_is_left_to_a_thread() -> None:
 
 
 def test_header_block_without_an_end_becomes_too_long(pair: Pair) -> None:
-    pair.send(b"GET / HTTP/1.1\r\n")
+    pair.send(b"GET / HTTP/1.1\r\nHost: a\r\n")
     while not pair.connection.is_too_long:
         pair.send(b"X: " + b"y" * 8000 + b"\r\n")
     assert not pair.connection.is_complete
@@ -142,13 +142,13 @@ def test_answered_connection_is_idle_again(pair: Pair) -> None:
 
 
 def test_wait_for_the_rest_of_a_head_ends_at_its_deadline(pair: Pair) -> None:
-    pair.send(b"GET / HTTP/1.1\r\n").hand_over()
+    pair.send(b"GET / HTTP/1.1\r\nHost: a\r\n").hand_over()
     with pytest.raises(HeadTooSlow):
         next(pair.connection.parser)
 
 
 def test_wait_for_the_rest_of_a_body_ends_at_its_deadline(pair: Pair) -> None:
-    pair.send(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe").hand_over()
+    pair.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe").hand_over()
     request = next(pair.connection.parser)
     pair.connection.unreader.in_body = True
     with pytest.raises(BodyTooSlow):
@@ -215,7 +215,9 @@ def test_room_of_an_answer_that_nobody_will_take_is_given_back() -> None:
 def test_body_for_which_there_is_no_room_has_to_be_waited_for() -> None:
     pair = Pair(Room(0))
     try:
-        connection = pair.send(b"POST / HTTP/1.1\r\nContent-Length: 900000\r\n\r\n" + b"x" * GATHERED_BODY_BYTES)
+        connection = pair.send(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n" + b"x" * GATHERED_BODY_BYTES
+        )
         assert (connection.is_complete, connection.is_cut_short) == (False, False)
         pair.send(b"x")
         assert (connection.is_complete, connection.is_cut_short) == (True, True)
@@ -224,5 +226,5 @@ def test_body_for_which_there_is_no_room_has_to_be_waited_for() -> None:
 
 
 def test_body_that_is_too_long_is_for_the_application_to_refuse_and_not_waited_for(pair: Pair) -> None:
-    connection = pair.send(b"POST / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n")
+    connection = pair.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n")
     assert (connection.is_complete, connection.is_cut_short) == (True, False)

@@ -45,9 +45,8 @@ class Worker:
         return self.shedding.told(self._request(token), in_hand)
 
     def _request(self, token: str) -> Connection:
-        request = (
-            f"POST /v1/models/iris/predict HTTP/1.1\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n{{}}"
-        )
+        head = f"POST /v1/models/iris/predict HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n"
+        request = head + "Content-Length: 2\r\n\r\n{}"
         return self.sent(request.encode())
 
     def turn(self, seconds: float, ready: int = 100) -> None:
@@ -186,9 +185,9 @@ def test_a_request_that_is_not_plain_is_left_to_the_parser(worker: Worker) -> No
     worker.shedding.overload.has_no_room()
     worker.now += 1.0
     for request in (
-        b"POST /x HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
-        b"POST /x HTTP/1.1\r\nContent-Length : 2\r\n\r\n",
-        b"GET /x HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length : 2\r\n\r\n",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         b"nonsense\r\n\r\n",
     ):
         assert worker.shedding.refusal(worker.sent(request)) is None
@@ -204,7 +203,9 @@ def test_what_is_turned_away_counts_for_the_time_to_come_back(worker: Worker) ->
 
 
 def test_a_refused_request_is_dropped_and_the_next_one_is_there(worker: Worker) -> None:
-    connection = worker.sent(b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}GET /b HTTP/1.1\r\n\r\n")
+    connection = worker.sent(
+        b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET /b HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
     connection.skip()
     assert connection.is_complete
     assert connection.head.startswith(b"GET /b ")

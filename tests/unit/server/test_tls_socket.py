@@ -117,7 +117,7 @@ def test_client_that_takes_nothing_is_as_a_full_socket(pairs: Callable[..., Pair
 def test_plain_http_is_a_failed_handshake(pairs: Callable[..., Pair]) -> None:
     pair = pairs()
     plain = socket.socket(fileno=pair.client.detach())
-    plain.send(b"GET / HTTP/1.1\r\n\r\n")
+    plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     with pytest.raises(HandshakeFailed, match="HTTP_REQUEST"):
         pair.server.recv(100)
     assert pair.server.failure == "HTTP_REQUEST"

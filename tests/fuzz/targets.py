@@ -11,6 +11,7 @@ from secure_ml_api.auth.compact import bearer_token, read_unverified
 from secure_ml_api.errors import BodyTooLarge, MalformedBody, TokenMissing, TokenRefused
 from secure_ml_api.tensors import Signature
 from secure_ml_api.wire.compression import decompressed
+from support.gathered_requests import check_gathering, check_stream
 from support.judged_bodies import check_arrow, check_binary, check_csv, check_infer, check_rows, check_tensorflow
 from support.plain_requests import assert_read_alike, taken
 from support.signatures import ALL, COUNTS, GAPS, IRIS, ONE
@@ -45,6 +46,24 @@ def http(data: bytes) -> None:
             assert_read_alike(data, environ)
 
 
+def gathering(data: bytes) -> None:
+    """The first byte says in pieces of how many bytes a request comes, which is the rest."""
+    if 1 < len(data) <= _LIMIT_BYTES:
+        check_gathering(data[1:], data[0] + 1)
+
+
+def chunks(data: bytes) -> None:
+    """As ``gathering``, but of a request the body alone, in chunks."""
+    if 1 < len(data) <= _LIMIT_BYTES:
+        check_gathering(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + data[1:], data[0] + 1)
+
+
+def stream(data: bytes) -> None:
+    """As ``gathering``, but of requests one after the other; with an odd first byte every other one is turned away."""
+    if 1 < len(data) <= _LIMIT_BYTES:
+        check_stream(data[1:], data[0] + 1, skips=bool(data[0] & 1))
+
+
 def token(data: bytes) -> None:
     """An Authorization header is refused in the documented way, or read as PyJWT reads it."""
     try:
@@ -77,6 +96,9 @@ TARGETS: dict[str, Check] = {
     "arrow": _with_signature(check_arrow, ALL),
     "binary": binary,
     "http": http,
+    "gathering": gathering,
+    "chunks": chunks,
+    "stream": stream,
     "token": token,
     "compression": compression,
 }

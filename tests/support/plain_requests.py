@@ -53,12 +53,17 @@ def taken(request: bytes) -> dict[str, Any] | None:
 
 def parsed(request: bytes) -> tuple[dict[str, Any], bytes]:
     """The environment and the body that gunicorn makes of it; raises what gunicorn thinks of it."""
+    read = next(RequestParser(CFG, iter([request]), CLIENT))
+    return environ_of(read), read.body.read()
+
+
+def environ_of(read: Any) -> dict[str, Any]:
+    """The environment for a request that gunicorn's parser has read."""
     client, server = socket.socketpair()
     with client, server:
-        read = next(RequestParser(CFG, iter([request]), CLIENT))
-        _, environ = wsgi.create(read, server, CLIENT, SERVER, CFG)
+        environ: dict[str, Any] = wsgi.create(read, server, CLIENT, SERVER, CFG)[1]
         environ["wsgi.multithread"] = True
-        return environ, read.body.read()
+        return environ
 
 
 def apart(environ: dict[str, Any]) -> dict[str, Any]:

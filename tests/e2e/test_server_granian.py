@@ -127,6 +127,12 @@ def test_bodies_arrive_whole_and_in_their_order(server: RunningServer) -> None:
     assert raw(server, first + last).endswith(b"last")
 
 
+def test_form_longer_than_any_is_answered_before_it_is_sent(server: RunningServer) -> None:
+    """By the application; the one here has no such route."""
+    head = b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: 16777216\r\n\r\n"
+    assert raw(server, head).startswith(b"HTTP/1.1 404 ")
+
+
 def test_path_is_told_decoded(server: RunningServer) -> None:
     assert server.request("GET", "/m%61ny/1").body == b"many "
 

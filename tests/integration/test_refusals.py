@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from typing import Any
 
@@ -86,6 +87,16 @@ def test_a_compressed_body_is_read(application: Application) -> None:
 def test_a_compressed_body_that_unpacks_past_the_limit_gets_413(application: Application) -> None:
     bomb = gzip.compress(b" " * (application.settings.server.body_limit_bytes + 1))
     check(send(application, ROWS, bomb, Content_Encoding="gzip"), 413)
+
+
+@pytest.mark.parametrize("more_bytes", [1, 100_000])
+def test_a_body_without_a_length_that_goes_past_the_limit_is_refused_and_not_cut(
+    application: Application, more_bytes: int
+) -> None:
+    """The first rows of a table would be answered as if they were all, and the last of them cut in a number."""
+    body = b'{"features": [5.1, 3.5, 1.4, 0.2]}'.ljust(application.settings.server.body_limit_bytes + more_bytes)
+    chunks = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True, "CONTENT_TYPE": "application/json"}
+    check(application.client.post(ROWS, headers=application.headers(), environ_overrides=chunks), 413)
 
 
 def test_a_body_past_the_limit_gets_413(application: Application) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import io
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +23,8 @@ from support.server import RunningServer, wait_until
 PREDICT = "/v1/models/iris/predict"
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 FLOOD = 24
+FORM = "application/x-www-form-urlencoded"
+TOKEN_ENDPOINTS = ["/oauth/token", "/oauth/revoke", "/oauth/introspect"]
 
 
 @pytest.fixture
@@ -58,6 +62,45 @@ def test_a_flood_of_logins_leaves_as_many_audit_lines_as_its_quota_and_no_more(f
     statuses = [few.client.post("/oauth/token", data=form).status_code for _ in range(20)]
     assert statuses == [401] * 4 + [429] * 16
     assert lines_of(few, "token.issue") == 4
+
+
+class Unread(io.RawIOBase):
+    """A body that nobody may ask for."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        raise AssertionError("the body was read")
+
+
+def unread_form(length: str) -> dict[str, object]:
+    return {"CONTENT_TYPE": FORM, "CONTENT_LENGTH": length, "wsgi.input": Unread()}
+
+
+@pytest.mark.parametrize("path", TOKEN_ENDPOINTS)
+def test_an_address_that_has_had_its_calls_is_refused_before_its_form_is_read(few: Application, path: str) -> None:
+    form = {"grant_type": "client_credentials", "client_id": "f" * 32, "client_secret": "x"}
+    assert [few.client.post(path, data=form).status_code for _ in range(4)] == [401] * 4
+    assert few.client.post(path, environ_overrides=unread_form("1000")).status_code == 429
+
+
+@pytest.mark.parametrize("path", TOKEN_ENDPOINTS)
+def test_a_form_longer_than_any_is_refused_unread_and_counts(few: Application, path: str) -> None:
+    form = unread_form(str(16 << 20))
+    assert [few.client.post(path, environ_overrides=form).status_code for _ in range(6)] == [413] * 4 + [429] * 2
+
+
+@pytest.mark.parametrize("path", TOKEN_ENDPOINTS)
+def test_a_form_longer_than_any_is_answered_before_it_is_sent(server: RunningServer, path: str) -> None:
+    """Nobody has proved anything: megabytes of it would wait in memory that all bodies share."""
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {FORM}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as caller, caller.makefile("rb") as answer:
+        caller.sendall(head + b"Content-Length: 16777216\r\n\r\n")
+        assert answer.readline().startswith(b"HTTP/1.1 413 ")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as caller, caller.makefile("rb") as answer:
+        caller.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n1000000\r\n" + b"a" * 200_000)
+        assert answer.readline().startswith(b"HTTP/1.1 413 ")
 
 
 def test_who_would_have_to_wait_too_long_for_a_proof_is_refused_without_waiting() -> None:

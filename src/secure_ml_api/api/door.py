@@ -132,6 +132,17 @@ def _authorization() -> str | None:
 
 def read_body() -> bytes:
     """The whole body of the current request; raises BodyTooLarge, BodyTooSlow or MalformedBody."""
+    limit_bytes = request.max_content_length
+    if limit_bytes is not None and request.content_length is None:
+        # Werkzeug cuts a body in chunks at its limit and says nothing. One byte more tells that there is more.
+        request.max_content_length = limit_bytes + 1
+    body = _received()
+    if limit_bytes is not None and len(body) > limit_bytes:
+        raise BodyTooLarge("the body is larger than this server takes")
+    return body
+
+
+def _received() -> bytes:
     try:
         return request.get_data(cache=False)
     except RequestEntityTooLarge:

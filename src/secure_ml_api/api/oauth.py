@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from flask import Blueprint, Response, g, request
 from flask_limiter import Limiter as FlaskLimiter
 
-from ..auth.client_authentication import claimed_client
+from ..auth.client_authentication import FORM_LIMIT_BYTES, claimed_client
 from ..auth.oauth import OAuth
 from ..auth.oauth_error import OAuthError
 from ..errors import Refusal
@@ -19,9 +19,6 @@ from .door import read_body, response_of
 from .limits import address_key
 from .operation import FORM
 
-# Longer than any form that means something: two ids, a secret, a token of 8 KiB. Nobody has to prove anything before a
-# form is parsed, and a million parameters would take a CPU for seconds.
-_FORM_LIMIT_BYTES = 64 * 1024
 _MOST_PARAMETERS = 64
 # A key that was taken out in an emergency is forgotten by verifiers after this long.
 _KEYS_MAX_AGE_SECONDS = 60
@@ -32,9 +29,19 @@ def oauth_routes(oauth: OAuth, base_url: str, limiter: FlaskLimiter, quotas: Quo
     routes = Blueprint("oauth", __name__)
 
     def limited(view: Callable[[], Response]) -> Callable[[], Response]:
-        by_address = limiter.limit(quotas.token_address, key_func=_address_of_endpoint)
-        by_client = limiter.limit(quotas.token_client, key_func=_client_of_address)
-        guarded: Callable[[], Response] = by_address(by_client(view))
+        """First by address; only for one that has calls left is the form read, which names the client."""
+        by_client = limiter.limit(quotas.token_client, key_func=_client_of_address)(view)
+
+        def first_by_address() -> Response:
+            response: Response = by_client()
+            return response
+
+        # Flask names the endpoint by the one, Flask-Limiter keeps each function's limits by the other.
+        first_by_address.__name__ = view.__name__
+        first_by_address.__qualname__ = f"{view.__qualname__}.{first_by_address.__qualname__}"
+        guarded: Callable[[], Response] = limiter.limit(quotas.token_address, key_func=_address_of_endpoint)(
+            first_by_address
+        )
         return guarded
 
     @routes.post("/oauth/token")
@@ -96,7 +103,7 @@ def _read_form() -> list[tuple[str, str]]:
         raise OAuthError("invalid_request", f"send the parameters as {FORM}")
     if request.query_string:
         raise OAuthError("invalid_request", "parameters go into the form, never into the address")
-    request.max_content_length = _FORM_LIMIT_BYTES
+    request.max_content_length = FORM_LIMIT_BYTES
     text = read_body().decode("utf-8", "replace")
     try:
         return parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_MOST_PARAMETERS)

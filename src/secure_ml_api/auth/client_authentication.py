@@ -10,6 +10,9 @@ from urllib.parse import unquote_plus
 
 from .oauth_error import OAuthError
 
+# Longer than any form that means something: two ids, a secret, a token of 8 KiB. Nobody has to prove anything before a
+# form is parsed, and a million parameters would take a CPU for seconds.
+FORM_LIMIT_BYTES = 64 * 1024
 _VALUE_LIMIT = 16_384
 
 

@@ -10,6 +10,8 @@ import re
 from threading import Lock
 from typing import Literal, NamedTuple
 
+from ..auth.client_authentication import FORM_LIMIT_BYTES
+
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 _LONGEST_LINE = 4096
 # Each costs microseconds to find, however short it is. Who sends each row in a chunk can send so many rows.
@@ -40,6 +42,14 @@ def declared_body(head: bytes) -> Declared:
         return Declared(int(length[1]) if length else None, is_chunked, is_clear, "")
     expectation: Literal["continue", "other"] = "continue" if _CONTINUE.search(head) else "other"
     return Declared(int(length[1]) if length else None, is_chunked, is_clear, expectation)
+
+
+def longest_body_bytes(head: bytes, limit_bytes: int) -> int:
+    """Up to what length a body is gathered, by how its request begins; what is longer is refused without being read.
+
+    Who sends a form to the token endpoints has proved nothing, so that no more room is held for it than a form takes.
+    """
+    return min(FORM_LIMIT_BYTES, limit_bytes) if head.startswith(b"POST /oauth/") else limit_bytes
 
 
 class Room:

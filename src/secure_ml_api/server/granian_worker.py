@@ -21,6 +21,7 @@ from typing import Any
 from gunicorn.workers.base import Worker
 
 from .config import LAST_WORDS_SECONDS
+from .gathering import longest_body_bytes
 from .granian_answer import Answers
 from .granian_inner import Body, Engine, Exchange, Watcher
 from .granian_request import Environ, Refused, environ_of
@@ -82,7 +83,8 @@ class Granian(Worker):  # type: ignore[misc]
             environ["secure_ml_api.arrived_at"] = time.monotonic()
             self._count()
             length = int(environ.get("CONTENT_LENGTH", 0))
-            if 0 < length <= self._limits.body_limit_bytes:
+            asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}".encode("latin-1")
+            if 0 < length <= longest_body_bytes(asked, self._limits.body_limit_bytes):
                 self._await_body(environ, exchange)
             else:
                 # The application refuses a body that is too long without reading it.

@@ -15,7 +15,7 @@ from math import inf
 from socket import socket
 
 from ..setting_sections import ServerSettings
-from .gathering import Chunks, Room, declared_body
+from .gathering import Chunks, Room, declared_body, longest_body_bytes
 from .outgoing import Outgoing
 from .unreader import RECEIVE_BYTES
 
@@ -46,6 +46,7 @@ class Incoming(Outgoing):
         self._was_under_v2 = False
         self._head_bytes = -1
         self._needed_bytes = -1
+        self._longest_body_bytes = limits.body_limit_bytes
         # Most requests on a connection have the same head as the one before, which need not be searched again.
         self._head_before = b""
         self._length_before = 0
@@ -120,6 +121,7 @@ class Incoming(Outgoing):
     def _begin_anew(self, data: bytes) -> None:
         self._head_bytes = self._needed_bytes = -1
         self._was_under_v2 = self.was_told_to_continue = self.is_cut_short = False
+        self._longest_body_bytes = self._limits.body_limit_bytes
         self._chunks = None
         if data:
             self._take(data)
@@ -152,7 +154,8 @@ class Incoming(Outgoing):
         if declared.is_chunked == (declared.length is not None):
             self.is_cut_short = not declared.is_clear
             return  # there is no body, or something to refuse
-        if declared.length is not None and declared.length <= self._limits.body_limit_bytes:
+        self._longest_body_bytes = longest_body_bytes(head, self._limits.body_limit_bytes)
+        if declared.length is not None and declared.length <= self._longest_body_bytes:
             self._needed_bytes += declared.length
             if not declared.expectation:
                 self._head_before, self._length_before = head, declared.length
@@ -171,7 +174,7 @@ class Incoming(Outgoing):
         held_bytes = len(self._pending) - self._head_bytes
         if self.is_complete or held_bytes <= GATHERED_BODY_BYTES:
             return
-        if held_bytes <= self._limits.body_limit_bytes and self._room.take(grown_bytes):
+        if held_bytes <= self._longest_body_bytes and self._room.take(grown_bytes):
             self._taken_bytes += grown_bytes
         else:
             self._cut_short()

@@ -10,6 +10,7 @@ from gunicorn.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secure_ml_api.auth.client_authentication import FORM_LIMIT_BYTES
 from secure_ml_api.errors import BodyTooSlow
 from secure_ml_api.server.connection import Connection
 from secure_ml_api.server.gathering import Room
@@ -63,6 +64,7 @@ def test_request_is_complete_with_its_last_byte_wherever_it_was_cut(cut: int) ->
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: miracles\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (ServerSettings().body_limit_bytes + 1),
+        b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (FORM_LIMIT_BYTES + 1),
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: nonsense\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
@@ -79,6 +81,7 @@ def test_head_is_enough_where_the_body_is_refused(pair: Pair, head: bytes) -> No
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % ServerSettings().body_limit_bytes,
+        b"POST /oauth/token HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % FORM_LIMIT_BYTES,
     ],
 )
 def test_body_on_its_way_is_waited_for(pair: Pair, head: bytes) -> None:

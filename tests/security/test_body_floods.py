@@ -12,12 +12,15 @@ import pytest
 from werkzeug.test import Client
 
 from secure_ml_api.errors import BodyTooLarge, Refusal
-from secure_ml_api.wire import csv_records, csv_rows, json_text
+from secure_ml_api.tensors import Column, Signature
+from secure_ml_api.wire import csv_records, csv_rows, json_text, oip_binary
+from secure_ml_api.wire.json_text import parts_of
+from secure_ml_api.wire.oip import decode_oip
 from secure_ml_api.wire.question import CSV, JSON, Payload
 from secure_ml_api.wire.rows import decode_rows
 from secure_ml_api.wire.tfserving import TENSORFLOW
 from support.application import Application
-from support.signatures import IRIS, MIXED
+from support.signatures import IRIS, MIXED, TEXT
 
 MAX_ROWS = 100
 MANY = 1_000_000
@@ -97,6 +100,58 @@ def test_no_json_of_more_elements_than_the_most_rows_have_is_parsed(
     monkeypatch.setattr(json_text._DECODER, "decode", lambda _: pytest.fail("the body was parsed"))
     with pytest.raises(BodyTooLarge):
         decode(Payload(body, JSON, JSON), IRIS, MAX_ROWS)
+
+
+TENSOR = b'{"inputs":[{"name":"%b","datatype":"%b","shape":[1,4],"data":[%b]}]}'
+OIP_FLOODS = {
+    "numbers": TENSOR % (b"input", b"FP32", b"1," * MANY + b"1"),
+    "lists": TENSOR % (b"input", b"FP32", b"[1]," * MANY + b"[1]"),
+    "nested lists": TENSOR % (b"input", b"FP32", b"[" * MANY + b"]" * MANY),
+    "texts": TENSOR % (b"input", b"BYTES", b'"",' * MANY + b'""'),
+    "dimensions": b'{"inputs":[{"name":"input","datatype":"FP32","shape":[' + b"1," * MANY + b"1]}]}",
+    "inputs": b'{"inputs":[' + b"{}," * MANY + b"{}]}",
+    "outputs": b'{"inputs":[],"outputs":[' + b"1," * MANY + b"1]}",
+    "what is ignored": b'{"inputs":[],"more":[' + b"1," * MANY + b"1]}",
+}
+
+
+@pytest.mark.parametrize("body", OIP_FLOODS.values(), ids=OIP_FLOODS)
+@pytest.mark.parametrize("header", [False, True], ids=["json", "before tensors in binary"])
+def test_no_tensors_in_json_of_more_elements_than_the_most_rows_have_are_parsed(
+    body: bytes, monkeypatch: pytest.MonkeyPatch, *, header: bool
+) -> None:
+    monkeypatch.setattr(orjson, "loads", lambda _: pytest.fail("the body was parsed"))
+    monkeypatch.setattr(json_text._DECODER, "decode", lambda _: pytest.fail("the body was parsed"))
+    payload = Payload(body, inference_header_length=str(len(body)) if header else "")
+    with pytest.raises(BodyTooLarge):
+        decode_oip(payload, IRIS, MAX_ROWS)
+
+
+@pytest.mark.parametrize("text", [b"", b"a", b"ab"], ids=["empty", "of one letter", "of two letters"])
+def test_no_texts_in_binary_are_taken_apart_that_are_more_than_the_most_rows_have(
+    text: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four bytes of the body are a text, which takes up to a hundred of memory."""
+    monkeypatch.setattr(oip_binary, "_split", lambda *_: pytest.fail("the texts were taken apart"))
+    tail = (len(text).to_bytes(4, "little") + text) * MANY
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1, MANY], "parameters": {"binary_data_size": len(tail)}}
+    head = orjson.dumps({"inputs": [tensor]})
+    with pytest.raises(BodyTooLarge):
+        decode_oip(Payload(head + tail, inference_header_length=str(len(head))), TEXT, MAX_ROWS)
+
+
+def test_texts_of_all_tensors_in_binary_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = tuple(Column(name=f"text{number}", datatype="BYTES") for number in range(8))
+    signature = Signature(task="regression", columns=columns)
+    half = parts_of(signature, MAX_ROWS) // 2
+    tail = bytes(4 * half)
+    tensors = [
+        {"name": c.name, "datatype": "BYTES", "shape": [1, half], "parameters": {"binary_data_size": len(tail)}}
+        for c in columns
+    ]
+    head = orjson.dumps({"inputs": tensors})
+    with pytest.raises(BodyTooLarge):
+        decode_oip(Payload(head + tail * 8, inference_header_length=str(len(head))), signature, MAX_ROWS)
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,10 @@ def _read_binary(payload: Payload, signature: Signature, max_rows: int) -> OipQu
         inputs = fit_tensors({signature.sent_inputs[0].name: raw_input(body, signature)}, signature)
         names = signature.output_names
         return OipQuestion(signature, inputs, 1, names, frozenset(names))
-    request = _head(body[:length], parts_of(signature, max_rows))
-    tail = BinaryTail(body, length, max_rows)
+    head, most = body[:length], parts_of(signature, max_rows)
+    check_size(head, signature, max_rows)
+    request = _head(head, most)
+    tail = BinaryTail(body, length, max_rows, most)
     in_json = _json_reader(signature)
 
     def read(tensor: InferTensor) -> Array:

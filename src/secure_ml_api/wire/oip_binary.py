@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MalformedBody, Misfit, SignatureMismatch
+from ..errors import BodyTooLarge, MalformedBody, Misfit, SignatureMismatch
 from ..tensors import NUMPY_DTYPES, Datatype, Signature
 from .envelopes import InferTensor
 from .tensor_inputs import check_row_count
@@ -30,15 +30,18 @@ def header_length(header: str, body: bytes) -> int:
 
 
 class BinaryTail:
-    """What follows the JSON; its tensors are taken in the order of the inputs."""
+    """What follows the JSON; its tensors are taken in the order of the inputs, with ``most_texts`` in them together."""
 
-    def __init__(self, body: bytes, start: int, max_rows: int) -> None:
+    def __init__(self, body: bytes, start: int, max_rows: int, most_texts: int) -> None:
         self._body = body
         self._at = start
         self._max_rows = max_rows
+        self._most_texts = self._texts_left = most_texts
 
     def take(self, tensor: InferTensor, size: int) -> Array:
         """The next ``size`` bytes as ``tensor``; raises MalformedBody when they do not fill its shape exactly.
+
+        Raises SignatureMismatch or BodyTooLarge for more texts than the most rows have, before they are taken apart.
 
         The array is read-only and shares its memory with the body where the alignment allows.
         """
@@ -47,7 +50,10 @@ class BinaryTail:
         if size > len(self._body) - self._at:
             raise MalformedBody("the body ends before the last tensor does")
         if tensor.datatype == "BYTES" and 0 < prod(tensor.shape) <= size // _LENGTH_BYTES and tensor.shape:
-            check_row_count(tensor.shape[0], self._max_rows)  # before the texts are taken apart one by one
+            check_row_count(tensor.shape[0], self._max_rows)
+            self._texts_left -= prod(tensor.shape)
+            if self._texts_left < 0:
+                raise BodyTooLarge(f"the body has more than {self._most_texts} texts")
         start, self._at = self._at, self._at + size
         return elements(tensor.name, tensor.datatype, tensor.shape, self._body, start=start, size=size)
 

@@ -46,6 +46,7 @@ from .models.withheld import Withheld
 from .quota.opening import open_limiter
 from .runtimes.protocol import Runtime
 from .settings import Settings
+from .state.shared import opened_briefly
 from .telemetry.metrics import Metrics
 from .telemetry.opening import open_tracing
 from .telemetry.trace_context import untraced
@@ -144,7 +145,8 @@ def stop_worker(app: Flask) -> None:
 
 def drop_slot(app: Flask, slot: int) -> None:
     """In the master, after a worker died: give back what its requests held."""
-    house_of(app).services.limiter.drop_slot(slot)
+    with opened_briefly():
+        house_of(app).services.limiter.drop_slot(slot)
 
 
 def takes_in_place(app: Flask, method: str, path: str, body_bytes: int) -> bool:

@@ -9,7 +9,8 @@ worker blocks nobody. Nothing here outlives a start of the server: what must is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -177,6 +178,18 @@ def shared_state(path: Path, size_bytes: int = 64 * 1024 * 1024) -> SharedState:
     """The one SharedState of ``path`` in this process; no I/O until it is used."""
     with _states_lock:
         return _states.setdefault(path.absolute(), SharedState(path.absolute(), size_bytes))
+
+
+@contextmanager
+def opened_briefly() -> Iterator[None]:
+    """Close every file of this process after the block, for one that must not die.
+
+    Should somebody cut a file short, its next use kills whoever has it open: a worker has a successor, the master none.
+    """
+    try:
+        yield
+    finally:
+        _close_all()
 
 
 def _close_all() -> None:

@@ -13,6 +13,7 @@ from secure_ml_api.models.store import Store
 from secure_ml_api.settings import read_settings
 from support.fault_table import Figures, Row, write_rows
 from support.packages import publish
+from support.worker_classes import dealt
 
 _ROWS = pytest.StashKey[list[Row]]()
 _PASSED = pytest.StashKey[bool]()
@@ -40,6 +41,13 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
     yield made
     rows = request.config.stash.setdefault(_ROWS, [])
     rows += made.rows(passed=request.node.stash.get(_PASSED, False))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    marker = metafunc.definition.get_closest_marker("faults")
+    if marker is not None:
+        cases = dealt(marker.args, to_all=bool(metafunc.config.getoption("--figures")))
+        metafunc.parametrize("case", cases, ids=str)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import pytest
 
 from support.fault_table import Figures
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
 from support.packages import publish, store_in
 from support.server import RunningServer
+from support.worker_classes import CLASSES, dealt, switch
 
 RATE = 60
 ROW = (1.0, 1.0)
@@ -44,34 +47,43 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def test_a_version_whose_files_were_changed_is_refused_and_the_one_before_serves(
-    tmp_path: Path, figures: Figures, full: bool
-) -> None:
-    home, times = tmp_path / "home", 5 if full else 1
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    """A server that serves the first version of a model for each fault."""
+    home = tmp_path_factory.mktemp("files") / "home"
     with RunningServer(home, "--workers", "2", command=HANGING, environ=QUIETLY) as running:
-        server, store = Loaded(running), store_in(home)
         for name in FAULTS:
-            publish(store, name=name, version="1", weights=(1.0, 0.0))
-        with server.load_meanwhile(RATE) as load:
-            for _ in range(times):
-                for name in FAULTS:
-                    publish(store, name=name, version="2", weights=(2.0, 0.0))
-                running.reload()
-                for name, spoil in FAULTS.items():
-                    spoil(store.models_directory / name / "2")
-                # Verified once and loaded from memory: what lies on the disk now is not asked any more …
-                assert [answered(server, name) for name in FAULTS] == [("2", 2.0)] * len(FAULTS)
-                # … until it would have to be loaded again.
-                running.reload()
-                assert [answered(server, name) for name in FAULTS] == [("1", 1.0)] * len(FAULTS)
-                assert running.get("/v2/health/ready").status == 200
-                for name in FAULTS:
-                    shutil.rmtree(store.models_directory / name / "2")
-            seconds = load.now()
-        refused = {line["model"]: line["message"] for line in server.said("model refused")}
-    for name in FAULTS:
+            publish(store_in(home), name=name, version="1", weights=(1.0, 0.0))
+        yield Loaded(running)
+
+
+@pytest.mark.parametrize("worker_class", CLASSES, ids="with {}".format)  # together, by one process: one server does
+def test_a_version_whose_files_were_changed_is_refused_and_the_one_before_serves(
+    server: Loaded, worker_class: str, figures: Figures, full: bool
+) -> None:
+    running, store, times = server.running, store_in(server.running.home), 5 if full else 1
+    faults = [case.fault for case in dealt(list(FAULTS), to_all=full) if case.worker_class == worker_class]
+    switch(running, worker_class)
+    with server.load_meanwhile(RATE) as load:
+        for _ in range(times):
+            for name in faults:
+                publish(store, name=name, version="2", weights=(2.0, 0.0))
+            running.reload()
+            for name in faults:
+                FAULTS[name](store.models_directory / name / "2")
+            # Verified once and loaded from memory: what lies on the disk now is not asked any more …
+            assert [answered(server, name) for name in faults] == [("2", 2.0)] * len(faults)
+            # … until it would have to be loaded again.
+            running.reload()
+            assert [answered(server, name) for name in faults] == [("1", 1.0)] * len(faults)
+            assert running.get("/v2/health/ready").status == 200
+            for name in faults:
+                shutil.rmtree(store.models_directory / name / "2")
+        seconds = load.now()
+    refused = {line["model"]: line["message"] for line in server.said("model refused")}
+    for name in faults:
         figures.add(
-            f"a model's file {name} after it was verified",
+            f"a model's file {name} after it was verified ({worker_class})",
             LOAD.format(rate=RATE, seconds=round(seconds)) + f" over all of these, {times} times",
             f"the verified copy served until a reload, then version 1; log: “{refused[f'{name}/2']}”",
             must_hold="refused with a clear error; the previous version serves",

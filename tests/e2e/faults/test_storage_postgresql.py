@@ -13,6 +13,7 @@ from support.postgres_server import PostgresServer
 from support.server import RunningServer, command_line
 from support.struck import PLENTY, Struck, Writes, counted, strike
 from support.unreliable_proxy import UnreliableProxy
+from support.worker_classes import Case, switch
 
 RATE = 100
 MUST_HOLD = "writes 503, predictions go on, nothing acknowledged is lost"
@@ -26,7 +27,7 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(home_of_module: Path, postgres: PostgresServer) -> Iterator[Town]:
+def whole(home_of_module: Path, postgres: PostgresServer) -> Iterator[Town]:
     with UnreliableProxy(postgres.port) as proxy, pytest.MonkeyPatch.context() as patch:
         url = postgres.new_database().replace(str(postgres.port), str(proxy.port))
         patch.setenv("SECURE_ML_API_DATABASE__URL", url)
@@ -34,6 +35,12 @@ def town(home_of_module: Path, postgres: PostgresServer) -> Iterator[Town]:
         command_line(home_of_module, "init", "--no-examples")
         with RunningServer(home_of_module, "--workers", "2", environ=PLENTY) as running:
             yield Town(Struck(running), postgres, proxy)
+
+
+@pytest.fixture
+def town(whole: Town, case: Case) -> Town:
+    switch(whole.struck.running, case.worker_class)
+    return whole
 
 
 @contextmanager
@@ -62,20 +69,20 @@ FAULTS: dict[str, Callable[[Town], AbstractContextManager[None]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.faults(*FAULTS)
 def test_predictions_go_on_and_nothing_acknowledged_is_lost(
-    town: Town, fault: str, figures: Figures, full: bool
+    town: Town, case: Case, figures: Figures, full: bool
 ) -> None:
     struck = town.struck
     seconds = 20.0 if full else 3.0
     with struck.load(RATE) as load, Writes(struck, 200 if full else 16) as writes:
         writes.succeed()
-        blow = strike(load, lambda: FAULTS[fault](town), seconds, lambda: 503 in writes.statuses)
+        blow = strike(load, lambda: FAULTS[case.fault](town), seconds, lambda: 503 in writes.statuses)
         writes.succeed()
         recovered = load.now() - blow.ended
     during = load.outcome.between(blow.begun, blow.ended)
     figures.add(
-        f"PostgreSQL {fault}",
+        f"PostgreSQL {case}",
         f"open loop, {RATE} predictions a second, 2 workers, 4 callers who revoke tokens, for {seconds:.0f} s of it",
         f"{counted(during)}; {writes.told()}; written again after {recovered:.1f} s",
         must_hold=MUST_HOLD,
@@ -86,7 +93,8 @@ def test_predictions_go_on_and_nothing_acknowledged_is_lost(
     assert struck.is_refused(struck.revoked)
 
 
-def test_slow_line_slows_writes_alone(town: Town, figures: Figures, full: bool) -> None:
+@pytest.mark.faults("behind a line that takes 0.1 s there and back")
+def test_slow_line_slows_writes_alone(town: Town, case: Case, figures: Figures, full: bool) -> None:
     struck = town.struck
     seconds = 20.0 if full else 2.0
     with struck.load(RATE) as load, Writes(struck, 200 if full else 16) as writes:
@@ -94,7 +102,7 @@ def test_slow_line_slows_writes_alone(town: Town, figures: Figures, full: bool) 
         writes.succeed()
     during = load.outcome.between(blow.begun, blow.ended)
     figures.add(
-        "PostgreSQL behind a line that takes 0.1 s there and back",
+        f"PostgreSQL {case}",
         f"open loop, {RATE} predictions a second, 2 workers, 4 callers who revoke tokens, for {seconds:.0f} s of it",
         f"{counted(during)}; {writes.told()}",
         must_hold=MUST_HOLD,
@@ -103,7 +111,7 @@ def test_slow_line_slows_writes_alone(town: Town, figures: Figures, full: bool) 
     assert writes.lost() == 0
 
 
-def test_the_audit_trail_of_a_server_that_went_through_all_of_it_is_whole(town: Town) -> None:
-    running = town.struck.running
+def test_the_audit_trail_of_a_server_that_went_through_all_of_it_is_whole(whole: Town) -> None:
+    running = whole.struck.running
     assert running.stop() == 0
     assert command_line(running.home, "audit", "verify")["ok"]

@@ -13,6 +13,7 @@ from support.redis_server import RedisServer
 from support.server import RunningServer, wait_until
 from support.struck import PLENTY, Struck, counted, strike, until_prompt
 from support.unreliable_proxy import UnreliableProxy
+from support.worker_classes import Case, switch
 
 RATE = 100
 MUST_HOLD = "counting in each worker (quotas.on_storage_error = local) within 1 s; revocations survive"
@@ -28,7 +29,7 @@ class Town:
 
 
 @pytest.fixture(scope="module")
-def town(home_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def whole(home_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     with (
         RedisServer(tmp_path_factory.mktemp("redis")) as redis,
         UnreliableProxy(redis.port) as proxy,
@@ -40,6 +41,12 @@ def town(home_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         ) as running,
     ):
         yield Town(Struck(running), redis, proxy)
+
+
+@pytest.fixture
+def town(whole: Town, case: Case) -> Town:
+    switch(whole.struck.running, case.worker_class)
+    return whole
 
 
 @contextmanager
@@ -68,18 +75,18 @@ FAULTS: dict[str, Callable[[Town], AbstractContextManager[None]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_predictions_go_on_while_redis_is_away(town: Town, fault: str, figures: Figures, full: bool) -> None:
+@pytest.mark.faults(*FAULTS)
+def test_predictions_go_on_while_redis_is_away(town: Town, case: Case, figures: Figures, full: bool) -> None:
     struck = town.struck
     said = len(struck.said(FOUND))
     with struck.load(RATE) as load:
-        blow = strike(load, lambda: FAULTS[fault](town), 20 if full else 1.0)
+        blow = strike(load, lambda: FAULTS[case.fault](town), 20 if full else 1.0)
         wait_until(lambda: len(struck.said(FOUND)) > said, what="Redis to be counted in again")
         recovered = load.now() - blow.ended
     during = load.outcome.between(blow.begun, blow.ended)
     noticed = until_prompt(load.outcome, blow.begun)
     figures.add(
-        f"Redis {fault}",
+        f"Redis {case}",
         f"open loop, {RATE} predictions a second, 2 workers, for {blow.ended - blow.begun:.0f} s of it",
         f"{counted(during)}; counting in the workers after {noticed:.2f} s, in Redis again after {recovered:.1f} s",
         must_hold=MUST_HOLD,
@@ -89,7 +96,8 @@ def test_predictions_go_on_while_redis_is_away(town: Town, fault: str, figures: 
     assert struck.is_refused(struck.revoked)
 
 
-def test_revocations_survive_a_flushed_redis(town: Town, figures: Figures, full: bool) -> None:
+@pytest.mark.faults("flushed, scripts too, again and again")
+def test_revocations_survive_a_flushed_redis(town: Town, case: Case, figures: Figures, full: bool) -> None:
     struck = town.struck
     with struck.load(RATE) as load:
         until = load.now() + (20 if full else 1)
@@ -100,7 +108,7 @@ def test_revocations_survive_a_flushed_redis(town: Town, figures: Figures, full:
             assert not struck.is_refused(struck.token)
         seconds = load.now()
     figures.add(
-        "Redis flushed, scripts too, again and again",
+        f"Redis {case}",
         f"open loop, {RATE} predictions a second, 2 workers, for {seconds:.0f} s",
         f"{counted(load.outcome)}; the revoked token stayed refused",
         must_hold=MUST_HOLD,

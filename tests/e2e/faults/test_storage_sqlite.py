@@ -15,19 +15,26 @@ from support.fault_table import Figures
 from support.needs import program
 from support.server import SERVE, RunningServer, command_line
 from support.struck import PLENTY, Struck, Writes, counted, strike
+from support.worker_classes import Case, switch
 
 RATE = 100
 MUST_HOLD = "writes 503, predictions go on, nothing acknowledged is lost"
 
 
 @pytest.fixture(scope="module")
-def struck(home_of_module: Path) -> Iterator[Struck]:
+def whole(home_of_module: Path) -> Iterator[Struck]:
     """A server without the powers of root, which may write to what is read-only."""
     powerless = [program("setpriv", "util-linux"), "--bounding-set", "-all", "--inh-caps", "-all", "--"]
     command = (*powerless, *SERVE) if os.geteuid() == 0 else SERVE
     environ = {"SECURE_ML_API_DATABASE__TIMEOUT_SECONDS": "0.5", **PLENTY}
     with RunningServer(home_of_module, "--workers", "2", environ=environ, command=command) as running:
         yield Struck(running)
+
+
+@pytest.fixture
+def struck(whole: Struck, case: Case) -> Struck:
+    switch(whole.running, case.worker_class)
+    return whole
 
 
 @contextmanager
@@ -93,20 +100,20 @@ FAULTS: dict[str, Callable[[RunningServer], AbstractContextManager[None]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.faults(*FAULTS)
 def test_predictions_go_on_and_nothing_acknowledged_is_lost(
-    struck: Struck, fault: str, figures: Figures, full: bool
+    struck: Struck, case: Case, figures: Figures, full: bool
 ) -> None:
     running = struck.running
     seconds = 20.0 if full else 1.5
     with struck.load(RATE) as load, Writes(struck, 200 if full else 16) as writes:
         writes.succeed()
-        blow = strike(load, lambda: FAULTS[fault](running), seconds, lambda: 503 in writes.statuses)
+        blow = strike(load, lambda: FAULTS[case.fault](running), seconds, lambda: 503 in writes.statuses)
         writes.succeed()
         recovered = load.now() - blow.ended
     during = load.outcome.between(blow.begun, blow.ended)
     figures.add(
-        f"SQLite {fault}",
+        f"SQLite {case}",
         f"open loop, {RATE} predictions a second, 2 workers, 4 callers who revoke tokens, for {seconds:.0f} s of it",
         f"{counted(during)}; {writes.told()}; written again after {recovered:.1f} s",
         must_hold=MUST_HOLD,
@@ -117,7 +124,7 @@ def test_predictions_go_on_and_nothing_acknowledged_is_lost(
     assert struck.is_refused(struck.revoked)
 
 
-def test_the_audit_trail_of_a_server_that_went_through_all_of_it_is_whole(struck: Struck) -> None:
-    running = struck.running
+def test_the_audit_trail_of_a_server_that_went_through_all_of_it_is_whole(whole: Struck) -> None:
+    running = whole.running
     assert running.stop() == 0
     assert command_line(running.home, "audit", "verify")["ok"]

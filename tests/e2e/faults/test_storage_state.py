@@ -14,6 +14,7 @@ from secure_ml_api.state.shared import COUNTERS_FILE, STANDING_FILE, SharedState
 from support.fault_table import Figures
 from support.server import RunningServer, wait_until
 from support.struck import PLENTY, Struck, counted, last_trouble, serves
+from support.worker_classes import Case, switch
 
 RATE = 100
 STATE_BYTES = 4 * 1024 * 1024
@@ -22,10 +23,16 @@ FILES = (COUNTERS_FILE, STANDING_FILE)
 
 
 @pytest.fixture(scope="module")
-def struck(home_of_module: Path) -> Iterator[Struck]:
+def whole(home_of_module: Path) -> Iterator[Struck]:
     environ = {"SECURE_ML_API_STATE__SIZE_BYTES": str(STATE_BYTES), **PLENTY}
     with RunningServer(home_of_module, "--workers", "2", environ=environ) as running:
         yield Struck(running)
+
+
+@pytest.fixture
+def struck(whole: Struck, case: Case) -> Struck:
+    switch(whole.running, case.worker_class)
+    return whole
 
 
 def delete(path: Path) -> None:
@@ -66,9 +73,9 @@ FAULTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.faults(*FAULTS)
 def test_the_server_serves_on_and_no_revoked_token_is_let_in(
-    struck: Struck, fault: str, figures: Figures, full: bool
+    struck: Struck, case: Case, figures: Figures, full: bool
 ) -> None:
     running = struck.running
     refused = True
@@ -76,18 +83,18 @@ def test_the_server_serves_on_and_no_revoked_token_is_let_in(
     with struck.load(RATE) as load:
         begun = load.now()
         for name in FILES:
-            FAULTS[fault](running.home / "run" / name)
+            FAULTS[case.fault](running.home / "run" / name)
         until = begun + (20 if full else 2)
         while load.now() < until:
             refused &= is_refused(struck)
             time.sleep(0.02)
         wait_until(lambda: serves(load), what="predictions without trouble")
-        wait_until(lambda: is_revocable(struck) or fault == "filled up", what="a revocation that is acknowledged")
+        wait_until(lambda: is_revocable(struck) or case.fault == "filled up", what="a revocation that is acknowledged")
         during = load.outcome.between(begun, load.now())
     replaced = len(workers - running.worker_pids())
     died = f"{replaced} of 2 workers died and were replaced" if replaced else "no worker died"
     figures.add(
-        f"shared state {fault}, counters and standing",
+        f"shared state {case.fault}, counters and standing, {case.worker_class}",
         f"open loop, {RATE} predictions a second, 2 workers, for {until - begun:.0f} s",
         f"{counted(during)}; {died}; the last request in trouble came after {last_trouble(during, begun):.2f} s",
         must_hold=MUST_HOLD,
@@ -95,7 +102,7 @@ def test_the_server_serves_on_and_no_revoked_token_is_let_in(
     assert refused
     assert running.process.poll() is None
     assert during.share(200) > 0.5
-    if fault == "filled up":
+    if case.fault == "filled up":
         for name in FILES:
             delete(running.home / "run" / name)
         wait_until(lambda: is_revocable(struck), what="a revocation that is acknowledged")

@@ -1,4 +1,7 @@
-"""Three servers with homes of their own, one Redis, one PostgreSQL, and the shipped nginx in front: one service."""
+"""Three servers with homes of their own, one Redis, one PostgreSQL, and the shipped nginx in front: one service.
+
+Their workers are not of one class, and no caller can tell.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from support.postgres_server import PostgresServer
 from support.redis_server import RedisServer
 from support.server import ClientSecret, Reply, RunningServer, command_line, reply_of
 
-SERVERS = 3
+WORKER_CLASSES = ("inplace", "gthread", "gthread")  # machine after machine
+SERVERS = len(WORKER_CLASSES)
 PREDICT = "/v1/models/iris/predict"
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 
@@ -45,8 +49,9 @@ class Service:
 
     def start(self, number: int) -> None:
         port, metrics_port = self.ports[number]
+        arguments = ("--workers", "1", "--worker-class", WORKER_CLASSES[number])
         server = RunningServer(
-            self.homes[number], "--workers", "1", environ=self.environ, port=port, metrics_port=metrics_port
+            self.homes[number], *arguments, environ=self.environ, port=port, metrics_port=metrics_port
         )
         self.servers[number] = server.__enter__()
 

@@ -1,4 +1,4 @@
-"""Quotas are exact however many workers count, on one machine and over Redis."""
+"""Quotas are exact however many workers count, of both classes, on one machine and over Redis."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import copied
 from support.redis_server import RedisServer
 from support.server import Reply, RunningServer
 
@@ -15,14 +16,18 @@ QUOTA = 100
 ROW = {"features": [5.1, 3.5, 1.4, 0.2]}
 
 
-@pytest.fixture(params=["embedded", "redis"])
-def server(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module", params=["embedded", "redis"])
+def server(
+    request: pytest.FixtureRequest, worker_class: str, prepared_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    directory = tmp_path_factory.mktemp(f"{request.param}-{worker_class}")
+    home = copied(prepared_home, directory)
     if request.param == "embedded":
         with RunningServer(home, "--workers", "2") as running:
             yield running
         return
     with (
-        RedisServer(tmp_path) as redis,
+        RedisServer(directory) as redis,
         RunningServer(home, "--workers", "2", environ={"SECURE_ML_API_STATE__URL": redis.url}) as running,
     ):
         yield running

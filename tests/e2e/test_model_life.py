@@ -1,4 +1,8 @@
-"""A model's life behind four real workers under load: no step of it costs a request."""
+"""A model's life behind four real workers under load: no step of it costs a request.
+
+The server is started once. Half of the steps are taken with workers of one class, half with the other; the tests after
+them find threads alone, and from the canaries on workers that answer in place.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ from support.graphs import big_graph, graph_of
 from support.open_loop import OpenLoop, post
 from support.packages import publish, store_in
 from support.server import ClientSecret, Reply, RunningServer, command_line, wait_until
+from support.worker_classes import switch
 
 WORKERS = 4
 TINY = "/v1/models/tiny/predict"
@@ -88,7 +93,8 @@ def test_no_request_fails_through_twenty_steps_of_a_models_life(living: Living) 
     ]
     with OpenLoop(living.server.port, lambda number: requests[number % 2], rate=100, seconds=120) as load:
         load.wait_for_flow()
-        for version in ("3", "4"):
+        for version, worker_class in (("3", "inplace"), ("4", "gthread")):
+            switch(living.server, worker_class)
             publish(living.store, version=version, weights=(float(version), 0.0))
             publish(living.store, name="spare", version=version)
             assert living.repository("spare", "load").status == 200
@@ -161,6 +167,7 @@ def test_worker_that_replaces_a_killed_one_knows_what_was_decided(living: Living
 
 
 def test_callers_of_a_canary_stay_on_their_side_and_the_answer_says_which(living: Living) -> None:
+    switch(living.server, "inplace")
     living.models("canary", "tiny", "2", "--percent", "50")
     expected: dict[ClientSecret, str] = {}
     with opened(read_settings(living.server.home, {})) as stores:  # not by the command, which costs a process each

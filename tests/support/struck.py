@@ -178,4 +178,5 @@ def counted(outcome: Outcome) -> str:
     statuses = outcome.statuses()
     served, lost = statuses.pop(200, 0), statuses.pop(0, 0)
     refused = "".join(f", {number} × {status}" for status, number in sorted(statuses.items()))
-    return f"{served} served{refused}, {lost} lost, p99 {outcome.of(200).latency(99) * 1000:.0f} ms"
+    waited = f", p99 {outcome.of(200).latency(99) * 1000:.0f} ms" if served else ""
+    return f"{served} served{refused}, {lost} lost{waited}"

@@ -14,11 +14,18 @@ import pytest
 from support.fault_table import Figures
 from support.hanging import for_ever
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
+from support.open_loop import Outcome
 from support.server import Reply, RunningServer, wait_until
 
 RATE = 60
 WAITS_SECONDS = 0.5
 RUN_LIMIT_SECONDS = 2.0
+# What may come on top of a caller's deadline: for a run of its own, and for one that holds up the thread that answers.
+PROMPTLY, AT_MOST = 0.25, 1.0
+# How long a run may go on that is believed to be quick, whatever its deadline.
+SOON = 1.0
+# By how many rounds of a tenth of a second those who look after runs have lost patience.
+ROUNDS = 12
 MUST_HOLD = "504 by the deadline, the slot freed, the worker recycled if it stays hung"
 
 
@@ -37,8 +44,15 @@ def server(worker_class: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def hung(server: Loaded, model: str, headers: dict[str, str] | None = None) -> tuple[Reply, float]:
     """The answer to a request that never ends, and after how many seconds it came."""
-    begun = time.monotonic()
-    return server.ask(model, *for_ever(model), headers=headers), time.monotonic() - begun
+    return server.timed(model, *for_ever(model), headers=headers)
+
+
+def latest(seconds: float, others: Outcome, *, full: bool) -> float:
+    """When an answer must be there that is promised after ``seconds``, on a machine that does nothing else.
+
+    Otherwise each round of those who look after runs may be as late as the load once was, for the same machine.
+    """
+    return seconds if full else seconds + ROUNDS * others.lateness(100)
 
 
 def hung_models(home: Path) -> list[str]:
@@ -62,7 +76,7 @@ def test_a_slow_run_is_stopped_at_its_caller_s_deadline_and_the_worker_stays(
         must_hold=MUST_HOLD,
     )
     assert reply.status == 504
-    assert WAITS_SECONDS <= after < WAITS_SECONDS + 10
+    assert WAITS_SECONDS <= after < latest(WAITS_SECONDS + PROMPTLY, load.outcome, full=full)
     assert set(load.outcome.statuses()) == {200}
     assert server.running.worker_pids() == before
 
@@ -81,7 +95,7 @@ def test_a_run_believed_quick_is_stopped_soon_and_the_worker_stays(
         must_hold=MUST_HOLD,
     )
     assert reply.status == 504
-    assert after < 10
+    assert after < latest(SOON, load.outcome, full=full)
     assert set(load.outcome.statuses()) == {200}
     assert server.running.worker_pids() == before
     assert [line["model"] for line in server.said("should have been quick")] == ["looper"]
@@ -108,7 +122,8 @@ def test_a_run_that_nothing_stops_harms_nobody_else_and_its_worker_is_replaced(
         must_hold=f"{MUST_HOLD} for {RUN_LIMIT_SECONDS:.0f} s (inference.run_limit_seconds)",
     )
     assert reply.status == 504
-    assert WAITS_SECONDS <= after < WAITS_SECONDS + 10
+    late = PROMPTLY if model == "slow-stuck" else AT_MOST
+    assert WAITS_SECONDS <= after < latest(WAITS_SECONDS + late, load.outcome, full=full)
     assert set(load.outcome.statuses()) == {200}
     assert running.metric("secure_ml_api_hung_runs_total", model=model) == hung_before + 1
     assert model in [line["model"] for line in server.said("a run does not end")]

@@ -41,6 +41,18 @@ def keras_model(*layers: Any, features: int = FEATURES) -> Any:
     return keras.Sequential([keras.Input((features,)), *layers])
 
 
+def unwritable() -> list[Any]:
+    """Layers of Keras that no graph is written for: by their names nor, in a SavedModel, by their operators."""
+    import keras
+
+    @keras.saving.register_keras_serializable()
+    class Log1p(keras.layers.Layer):  # type: ignore[misc]
+        def call(self, rows: Any) -> Any:
+            return keras.ops.log1p(keras.ops.relu(rows))
+
+    return [Log1p()]
+
+
 def offer_architecture(directory: Path) -> Path:
     """What to put on the path, so that an installed distribution has the architecture ARCHITECTURE."""
     place = directory / "architectures"

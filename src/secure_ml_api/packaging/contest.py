@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,7 +13,7 @@ from .graph import normalise
 from .graphs.writer import Inapplicable
 from .natives import Native, RuntimeName, natives, open_model
 from .networks.finish import finished
-from .networks.network import NetworkEstimator
+from .networks.network import GraphForm, NetworkEstimator
 from .optimised import optimised
 from .proof import Proof, Reference, prove
 from .prose import prose_columns
@@ -88,11 +89,17 @@ def _candidates(subject: Subject) -> tuple[Candidate, ...]:
     if not isinstance(estimator, NetworkEstimator):
         return CANDIDATES
 
-    def build(_: Trained, signature: Signature) -> bytes:
-        graph = estimator.network.graph(estimator.n_features_in_)
-        return normalise(finished(graph, estimator.gives, signature), signature)
+    def build_by(form: GraphForm) -> Callable[[Trained, Signature], bytes]:
+        def build(_: Trained, signature: Signature) -> bytes:
+            graph = form.write(estimator.n_features_in_)
+            return normalise(finished(graph, estimator.gives, signature), signature)
 
-    return (Candidate(estimator.network.graph_name, "stock", "FP32", 0, build),)
+        return build
+
+    return tuple(
+        Candidate(form.name, "stock", "FP32", tier, build_by(form))
+        for tier, form in enumerate(estimator.network.graphs())
+    )
 
 
 def _attempt(candidate: Candidate, subject: Subject) -> list[Found]:

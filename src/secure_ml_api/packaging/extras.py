@@ -21,6 +21,7 @@ _FURTHER = {
     "torch": ("torch",),
     "keras": ("keras",),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "tf2onnx": ("tf2onnx",),
 }
 _NEEDED = ("sklearn", "skl2onnx", "onnx", "skops")
 

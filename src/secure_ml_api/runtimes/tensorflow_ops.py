@@ -13,7 +13,7 @@ _COMPUTING = frozenset(
     """
     Abs Add AddN AddV2 All Any ArgMax ArgMin AvgPool BatchMatMul BatchMatMulV2 BatchMatMulV3 BiasAdd
     BroadcastTo Cast Ceil ClipByValue Concat ConcatV2 Const Conv1D Conv2D Conv2DBackpropInput Conv3D
-    Cos Cumsum DepthwiseConv2dNative Einsum Elu Equal Erf Exp ExpandDims Fill Floor FloorDiv
+    Cos Cumsum DepthwiseConv2dNative Einsum Elu Equal Erf Erfc Exp ExpandDims Fill Floor FloorDiv
     FloorMod FusedBatchNormV3 Gather GatherNd GatherV2 Gelu Greater GreaterEqual Identity IdentityN
     If Inv IsFinite IsInf IsNan L2Loss LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd
     LogicalNot LogicalOr MatMul Max MaxPool Maximum Mean Min Minimum MirrorPad Mul Neg NoOp

@@ -1,181 +1,106 @@
-"""A chain of Keras layers as an ONNX graph: dense and convolutional networks, each layer by the operator that it is.
+"""A Keras model as an ONNX graph: each layer by the operators that it is, joined as the model joins them.
 
-Other networks have no such form here; the proof on rows tells whether what was written answers as the model does.
+Sequential and functional models, and models inside of these. The proof on rows tells whether what was written answers
+as the model does; a layer that is not known here is refused by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from ..graphs.writer import Inapplicable
-from ..table import Array
+from .keras_layers import write_layer
+from .nodes import Nodes
 
 _OPSET = 18
-_ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "elu": "Elu", "softplus": "Softplus"}
-# Layers that change nothing when a network predicts.
-_SILENT = {"InputLayer", "Dropout", "GaussianNoise", "GaussianDropout", "SpatialDropout2D", "ActivityRegularization"}
+# What Python's own operators become between the layers of a functional model, such as ``x + y``.
+_ARITHMETIC = {"Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "TrueDivide": "Div"}
 
 
 def keras_graph(model: Any, features: int) -> Any:
-    """``model`` as an ONNX ModelProto: float32 [rows, features] → float32 [rows, …]. Raises Inapplicable."""
+    """``model``, of one output, as an ONNX ModelProto: float32 [rows, features] → float32 [rows, …].
+
+    The features are those of its inputs, one input after the other. Raises Inapplicable.
+    """
     from onnx import TensorProto, helper
 
-    graph = _Graph(tuple(int(size) for size in model.inputs[0].shape[1:]))
-    for layer in _chain(model):
-        graph.add(layer)
-    width = int(np.prod([int(size) for size in model.outputs[0].shape[1:]]))
+    nodes = Nodes()
+    (scores,) = _written(nodes, model, _inputs(nodes, model))
+    width = math.prod(_sizes(model.outputs[0], model))
     made = helper.make_graph(
-        graph.nodes,
+        nodes.nodes,
         "keras",
         [helper.make_tensor_value_info("given", TensorProto.FLOAT, ["rows", features])],
-        [helper.make_tensor_value_info(graph.current, TensorProto.FLOAT, ["rows", width])],
-        graph.constants,
+        [helper.make_tensor_value_info(scores, TensorProto.FLOAT, ["rows", width])],
+        nodes.constants,
     )
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=9)
 
 
-def _chain(model: Any) -> list[Any]:
-    """The layers one after the other, those of models inside included."""
-    layers: list[Any] = []
-    for layer in _in_order(model):
-        layers += _chain(layer) if hasattr(layer, "layers") else [layer]
-    return layers
+def _inputs(nodes: Nodes, model: Any) -> list[str]:
+    """The names of the model's inputs, cut out of the rows that are given."""
+    shapes = [_sizes(tensor, model) for tensor in model.inputs]
+    if len(shapes) == 1:
+        return [nodes.add("Reshape", "given", nodes.integers(-1, *shapes[0]))]
+    names, start = [], 0
+    for shape in shapes:
+        end = start + math.prod(shape)
+        part = nodes.add("Slice", "given", nodes.integers(start), nodes.integers(end), nodes.integers(1))
+        names.append(nodes.add("Reshape", part, nodes.integers(-1, *shape)))
+        start = end
+    return names
 
 
-def _in_order(model: Any) -> list[Any]:
-    if type(model).__name__ == "Sequential":
-        return list(model.layers)
-    by_depth: dict[int, list[Any]] = getattr(model, "_nodes_by_depth", {})  # Keras has no other way to ask
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    if len(nodes) != len(by_depth) or not nodes or any(len(node.input_tensors) > 1 for node in nodes):
-        raise Inapplicable(f"the layers of {model.name} are no chain")
-    return [node.operation for node in nodes]
+def _written(nodes: Nodes, model: Any, inputs: list[str]) -> list[str]:
+    """The names of the outputs of ``model``, whose inputs are tensors of the graph."""
+    # Keras has no other way to ask: a sequential model keeps a functional one, and that one its calls by their depth.
+    functional = getattr(model, "_functional", None) or model
+    by_depth: Mapping[int, list[Any]] | None = getattr(functional, "_nodes_by_depth", None)
+    if by_depth is None:
+        raise Inapplicable(f"no graph is written for {type(model).__name__}, which is code of its own")
+    names = {id(tensor): name for tensor, name in zip(functional.inputs, inputs, strict=True)}
+    for depth in sorted(by_depth, reverse=True):
+        for call in by_depth[depth]:
+            if call.is_input:
+                continue
+            outputs = _called(nodes, call, names)
+            names.update({id(tensor): name for tensor, name in zip(call.outputs, outputs, strict=True)})
+    return [names[id(tensor)] for tensor in functional.outputs]
 
 
-class _Graph:
-    """The nodes so far; ``current`` is the name of what the last one gives, channels last as Keras has them."""
+def _called(nodes: Nodes, call: Any, names: Mapping[int, str]) -> list[str]:
+    """The names of what one call of a layer, of a model or of an operation between layers gives."""
+    import keras
 
-    def __init__(self, row_shape: tuple[int, ...]) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.current = "given"
-        self._node("Reshape", self._constant(np.array([-1, *row_shape], dtype=np.int64)))
-
-    def add(self, layer: Any) -> None:
-        kind = type(layer).__name__
-        if kind in _SILENT:
-            return
-        write = _LAYERS.get(kind)
-        if write is None:
-            raise Inapplicable(f"no graph is written for the layer {kind}")
-        write(self, layer)
-        self._activation(getattr(layer, "activation", None))
-
-    def dense(self, layer: Any) -> None:
-        self._node("MatMul", self._constant(layer.kernel))
-        if layer.use_bias:
-            self._node("Add", self._constant(layer.bias))
-
-    def convolution(self, layer: Any) -> None:
-        if layer.padding not in ("same", "valid"):
-            raise Inapplicable(f"no graph is written for the padding {layer.padding!r}")
-        kernel = np.transpose(np.asarray(layer.kernel), (3, 2, 0, 1))
-        inputs = [self._constant(kernel)] + ([self._constant(layer.bias)] if layer.use_bias else [])
-        self._channels_first(
-            "Conv",
-            *inputs,
-            strides=list(layer.strides),
-            dilations=list(layer.dilation_rate),
-            group=layer.groups,
-            auto_pad="SAME_UPPER" if layer.padding == "same" else "VALID",
-        )
-
-    def pooling(self, layer: Any) -> None:
-        operator = "MaxPool" if type(layer).__name__.startswith("Max") else "AveragePool"
-        self._channels_first(
-            operator,
-            kernel_shape=list(layer.pool_size),
-            strides=list(layer.strides),
-            auto_pad="SAME_UPPER" if layer.padding == "same" else "VALID",
-        )
-
-    def global_average(self, layer: Any) -> None:
-        axes = self._constant(np.array([1, 2], dtype=np.int64))
-        self._node("ReduceMean", axes, keepdims=int(layer.keepdims))
-
-    def normalisation(self, layer: Any) -> None:
-        """With the statistics of the training, as a factor and a summand (S. Ioffe, C. Szegedy, 2015)."""
-        gamma = np.asarray(layer.gamma) if layer.scale else np.float32(1)
-        beta = np.asarray(layer.beta) if layer.center else np.float32(0)
-        factor = gamma / np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
-        self._node("Mul", self._constant(factor))
-        self._node("Add", self._constant(beta - np.asarray(layer.moving_mean) * factor))
-
-    def rescaling(self, layer: Any) -> None:
-        self._node("Mul", self._constant(np.float32(layer.scale)))
-        self._node("Add", self._constant(np.float32(layer.offset)))
-
-    def reshape(self, layer: Any) -> None:
-        shape = [int(size) for size in layer.output.shape[1:]]
-        self._node("Reshape", self._constant(np.array([-1, *shape], dtype=np.int64)))
-
-    def relu(self, layer: Any) -> None:
-        if layer.max_value is not None or layer.negative_slope or layer.threshold:
-            raise Inapplicable("no graph is written for this kind of ReLU")
-        self._node("Relu")
-
-    def softmax(self, layer: Any) -> None:
-        self._node("Softmax", axis=layer.axis)
-
-    def nothing(self, layer: Any) -> None:
-        """The activation is all there is."""
-
-    def _activation(self, function: Any) -> None:
-        name = getattr(function, "__name__", None)
-        if function is None or name == "linear":
-            return
-        if name == "softmax":
-            self._node("Softmax", axis=-1)
-        elif name in _ACTIVATIONS:
-            self._node(_ACTIVATIONS[name])
-        else:
-            raise Inapplicable(f"no graph is written for the activation {name!r}")
-
-    def _channels_first(self, operator: str, *inputs: str, **attributes: Any) -> None:
-        self._node("Transpose", perm=[0, 3, 1, 2])
-        self._node(operator, *inputs, **attributes)
-        self._node("Transpose", perm=[0, 2, 3, 1])
-
-    def _node(self, operator: str, *inputs: str, **attributes: Any) -> None:
-        from onnx import helper
-
-        output = f"step{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, [self.current, *inputs], [output], **attributes))
-        self.current = output
-
-    def _constant(self, values: Any) -> str:
-        from onnx import numpy_helper
-
-        name = f"constant{len(self.constants)}"
-        array: Array = np.asarray(values)
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
+    operation, given = call.operation, [names[id(tensor)] for tensor in call.input_tensors]
+    if isinstance(operation, keras.Model):
+        return _written(nodes, operation, given)
+    if not isinstance(operation, keras.Layer):
+        return [_between_layers(nodes, call, names)]
+    if len(call.outputs) != 1:
+        raise Inapplicable(f"no graph is written for {type(operation).__name__} with {len(call.outputs)} outputs")
+    # Sizes that are not known before the rows are there stay None.
+    shapes = [tuple(tensor.shape[1:]) for tensor in call.input_tensors]
+    return [write_layer(nodes, operation, given, shapes, tuple(call.outputs[0].shape[1:]))]
 
 
-_LAYERS: dict[str, Callable[[_Graph, Any], None]] = {
-    "Activation": _Graph.nothing,
-    "AveragePooling2D": _Graph.pooling,
-    "BatchNormalization": _Graph.normalisation,
-    "Conv2D": _Graph.convolution,
-    "Dense": _Graph.dense,
-    "Flatten": _Graph.reshape,
-    "GlobalAveragePooling2D": _Graph.global_average,
-    "MaxPooling2D": _Graph.pooling,
-    "ReLU": _Graph.relu,
-    "Rescaling": _Graph.rescaling,
-    "Reshape": _Graph.reshape,
-    "Softmax": _Graph.softmax,
-}
+def _between_layers(nodes: Nodes, call: Any, names: Mapping[int, str]) -> str:
+    """What ``x + y`` and the like give, of tensors and numbers."""
+    kind = type(call.operation).__name__
+    terms = [*call.arguments.args, *call.arguments.kwargs.values()]
+    if kind not in _ARITHMETIC or len(terms) != 2:
+        raise Inapplicable(f"no graph is written for the operation {kind} between layers")
+    written = [nodes.number(term) if isinstance(term, int | float) else names.get(id(term)) for term in terms]
+    if None in written:
+        raise Inapplicable(f"no graph is written for the operation {kind} with a constant tensor")
+    return nodes.add(_ARITHMETIC[kind], *(name for name in written if name is not None))
+
+
+def _sizes(tensor: Any, model: Any) -> tuple[int, ...]:
+    """The shape of one row of ``tensor``."""
+    sizes = tuple(tensor.shape[1:])
+    if None in sizes:
+        raise Inapplicable(f"{model.name} takes or gives rows of any size; build it for rows of one size")
+    return tuple(int(size) for size in sizes)

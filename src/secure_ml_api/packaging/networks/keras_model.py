@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ...errors import PackingError
 from ...runtimes.scores import Gives
 from ...runtimes.tensorflow import GIVES_MEMBER
 from ..table import Array
 from .keras_graph import keras_graph
-from .network import NativeRuntime
+from .network import GraphForm, NativeRuntime
+from .tensorflow_graph import tensorflow_graph
 
 
 class KerasNetwork:
-    """``model``, a built Keras model of one input and one output, as it predicts."""
+    """``model``, a built Keras model of one output, as it predicts; a row is what its inputs take, one after the other.
 
-    graph_name = "layer by layer"
+    Raises PackingError for a model that was not built, that gives several outputs, or that takes rows of any size.
+    """
+
     library = "TensorFlow"
     runtime: NativeRuntime = "tensorflow"
 
     def __init__(self, model: Any) -> None:
         self.kind = type(model).__name__
         self._model = model
-        self._row_shape = tuple(int(size) for size in model.inputs[0].shape[1:])
+        if not getattr(model, "inputs", None) or len(model.outputs) != 1:
+            raise PackingError(f"{self.kind} has to be built, with one output; call it on rows once, and name one")
+        shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs]
+        if any(size is None for shape in shapes for size in shape):
+            raise PackingError(f"{self.kind} takes rows of any size; build it for rows of one size, keras.Input((6,))")
+        self._shapes = [tuple(int(size) for size in shape) for shape in shapes]
+        self._ends = np.cumsum([math.prod(shape) for shape in self._shapes]).tolist()
 
     def outputs(self, rows: Array) -> Array:
-        given: Array = self._model(self._shaped(rows), training=False).numpy()
+        given: Array = self._called(rows).numpy()
         return given
 
-    def graph(self, features: int) -> Any:
-        return keras_graph(self._model, features)
+    def graphs(self) -> tuple[GraphForm, ...]:
+        return (
+            GraphForm("layer by layer", lambda features: keras_graph(self._model, features)),
+            GraphForm("tf2onnx", lambda features: tensorflow_graph(self._called, features)),
+        )
 
     def native(self, features: int, gives: Gives) -> bytes:
         import tensorflow
@@ -40,16 +56,23 @@ class KerasNetwork:
         spec = tensorflow.TensorSpec([None, features], tensorflow.float32)
         module = tensorflow.Module()
         module.model = self._model
-        shape = [-1, *self._row_shape]
-        module.serve = tensorflow.function(
-            lambda rows: self._model(tensorflow.reshape(rows, shape), training=False), input_signature=[spec]
-        )
+        module.serve = tensorflow.function(self._called, input_signature=[spec])
         with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
             tensorflow.saved_model.save(module, place, signatures={"serve": module.serve})
             return archived(Path(place), gives)
 
-    def _shaped(self, rows: Array) -> Array:
-        return rows.reshape(len(rows), *self._row_shape)
+    def _called(self, rows: Any) -> Any:
+        """What the model gives for flat ``rows``, an array or a tensor."""
+        import tensorflow
+
+        starts = [0, *self._ends]
+        if rows.shape[1] != self._ends[-1]:
+            raise ValueError(f"the model takes rows of {self._ends[-1]} numbers")
+        parts = [
+            tensorflow.reshape(rows[:, start:end], [-1, *shape])
+            for start, end, shape in zip(starts, self._ends, self._shapes, strict=False)
+        ]
+        return self._model(parts if len(parts) > 1 else parts[0], training=False)
 
 
 def archived(directory: Path, gives: Gives) -> bytes:

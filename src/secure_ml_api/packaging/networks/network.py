@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,13 +18,22 @@ NativeRuntime = Literal["torch", "tensorflow"]
 _BATCH_ROWS = 512
 
 
+class GraphForm(NamedTuple):
+    """One way from a network to a graph; ``name`` is for people, in the table of timings."""
+
+    name: str
+    write: Callable[[int], Any]
+    """From a number of features to an ONNX ModelProto of one input, float32 [rows, features], and one output.
+
+    Raises Inapplicable for a network that has no such form.
+    """
+
+
 class Network(Protocol):
     """A network in the framework that trained it."""
 
     kind: str
     """Its class, for people."""
-    graph_name: str
-    """What makes its graph, for the table of timings."""
     library: str
     """What people call its framework."""
     runtime: NativeRuntime
@@ -34,11 +43,8 @@ class Network(Protocol):
         """What it gives for ``rows``, float32 [rows, features]: float32 [rows, …]."""
         ...
 
-    def graph(self, features: int) -> Any:
-        """An ONNX ModelProto of one input, float32 [rows, features], and one output, what the network gives.
-
-        Raises Inapplicable for a network that has no such form.
-        """
+    def graphs(self) -> Sequence[GraphForm]:
+        """The ways to its graph, the plainest first: a later one is tried where none before it did."""
         ...
 
     def native(self, features: int, gives: Gives) -> bytes:

@@ -13,10 +13,10 @@ from typing import Any
 from ...errors import PackingError
 from ...runtimes.scores import Gives
 from ...runtimes.tensorflow_ops import operators_of, unknown_operators
-from ..graphs.writer import Inapplicable
 from ..table import Array
 from .keras_model import archived
-from .network import NativeRuntime
+from .network import GraphForm, NativeRuntime
+from .tensorflow_graph import tensorflow_graph
 
 GRAPH_FILE = "saved_model.pb"
 _SIGNATURE = "serving_default"
@@ -28,7 +28,6 @@ class SavedModelNetwork:
     Raises PackingError for a folder that holds another, or operators that are not trusted.
     """
 
-    graph_name = "none"
     library = "TensorFlow"
     runtime: NativeRuntime = "tensorflow"
 
@@ -52,28 +51,29 @@ class SavedModelNetwork:
         self._loaded, self._serve = loaded, serve  # the first keeps the variables alive
 
     def outputs(self, rows: Array) -> Array:
-        given: Array = self._called(rows.reshape(len(rows), *self._row_shape)).numpy()
+        given: Array = self._called(rows).numpy()
         return given
 
-    def graph(self, features: int) -> Any:
-        """Raises Inapplicable: what is left of the model are operators, and none of its layers."""
-        raise Inapplicable("a SavedModel does not say its layers; pack the .keras file for a graph")
+    def graphs(self) -> tuple[GraphForm, ...]:
+        """What is left of the model are operators, and none of its layers."""
+        return (GraphForm("tf2onnx", lambda features: tensorflow_graph(self._called, features)),)
 
     def native(self, features: int, gives: Gives) -> bytes:
         import tensorflow
 
         spec = tensorflow.TensorSpec([None, features], tensorflow.float32)
-        shape = [-1, *self._row_shape]
         module = tensorflow.Module()
         module.model = self._loaded
-        module.serve = tensorflow.function(
-            lambda rows: self._called(tensorflow.reshape(rows, shape)), input_signature=[spec]
-        )
+        module.serve = tensorflow.function(self._called, input_signature=[spec])
         with tempfile.TemporaryDirectory(prefix="secure-ml-api-") as place:
             tensorflow.saved_model.save(module, place, signatures={"serve": module.serve})
             return archived(Path(place), gives)
 
     def _called(self, rows: Any) -> Any:
+        """What the signature gives for flat ``rows``, an array or a tensor."""
         import tensorflow
 
-        return self._serve(**{self._name: tensorflow.convert_to_tensor(rows)})[self._gives]
+        given = tensorflow.convert_to_tensor(rows)
+        if len(self._row_shape) > 1:
+            given = tensorflow.reshape(given, [-1, *self._row_shape])
+        return self._serve(**{self._name: given})[self._gives]

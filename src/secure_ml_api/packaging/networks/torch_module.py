@@ -15,7 +15,7 @@ from ...runtimes.scores import Gives
 from ...runtimes.torch import Design
 from ..graphs.writer import Inapplicable
 from ..table import Array
-from .network import NativeRuntime
+from .network import GraphForm, NativeRuntime
 
 _OPSET = 18
 # How the tracer warns of a number that left the graph for Python, where a constant takes its place.
@@ -30,7 +30,6 @@ class TorchNetwork:
     served by PyTorch itself. ``row_shape`` is what one row of features becomes before the module sees it.
     """
 
-    graph_name = "torch exporter"
     library = "PyTorch"
     runtime: NativeRuntime = "torch"
 
@@ -54,6 +53,9 @@ class TorchNetwork:
         with torch.inference_mode():
             given: Array = self._module(torch.from_numpy(self._shaped(rows))).numpy()
         return given
+
+    def graphs(self) -> tuple[GraphForm, ...]:
+        return (GraphForm("torch exporter", self.graph),)
 
     def graph(self, features: int) -> Any:
         """By the exporter that traces: the module's operators for rows of any number.

@@ -6,15 +6,15 @@ A package names this runtime only when the person who packed the model agreed th
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..errors import PackageRefused
 from ..tensors import Signature
-from .boosted import BoostedSession, is_tree, require_numbers
+from .boosted import BoostedSession, is_tree, require_numbers, unhurried
 from .libraries import for_good
 from .protocol import Session, VerifiedArtifact
 
@@ -80,13 +80,16 @@ def checked_text(data: bytes, signature: Signature) -> str:
     """
     try:
         text = data.decode("utf-8")
-        head, *trees = re.split(r"^Tree=\d+\n", text.partition("\nend of trees")[0], flags=re.MULTILINE)
+        end = text.index("\nend of trees")
+        if not text.startswith("tree\n") or "\r" in text or "\0" in text:
+            raise ValueError("the text is not whole, or has other ends of lines")
+        starts = list(_starts(text, end))
+        head = text[: (starts or [end])[0]]
         names = _pairs(head)
         features, groups, classes = int(names["max_feature_idx"]) + 1, _count(names), int(names["num_class"])
         objective = names.get("objective", "").split()[:1]
-        if not text.startswith("tree\n") or "\nend of trees" not in text:
-            raise ValueError("the text is not whole")
-        sound = all(_is_sound(_pairs(tree), features) for tree in trees) and len(trees) % groups == 0
+        trees = (text[first:last] for first, last in pairwise([*starts, end]))
+        sound = all(_is_sound(_pairs(tree), features) for tree in unhurried(trees)) and len(starts) % groups == 0
     except (ValueError, LookupError, OverflowError):
         raise PackageRefused(f"{TREES_FILE} is no model of LightGBM's in text; pack the model again") from None
     if not sound:
@@ -95,7 +98,18 @@ def checked_text(data: bytes, signature: Signature) -> str:
     agrees = features == len(signature.columns) and classes == groups == (wanted if wanted > 2 else 1)
     if not agrees or (objective in (["binary"], ["multiclass"], ["multiclassova"])) != (wanted > 0):
         raise PackageRefused(f"{TREES_FILE} takes or gives other numbers than the signature says")
-    return re.sub(r"^tree_sizes=.*\n", "", text, flags=re.MULTILINE)
+    return "\n".join(line for line in head.split("\n") if not line.startswith("tree_sizes=")) + text[len(head) :]
+
+
+def _starts(text: str, end: int) -> Iterator[int]:
+    """Where each tree begins before ``end``: after the end of a line, by its number; raises ValueError for others."""
+    at = text.find("\nTree=", 0, end)
+    while at >= 0:
+        number = text[at + 6 : text.index("\n", at + 1)]
+        if not (number.isascii() and number.isdigit()):
+            raise ValueError("a tree without a number")
+        yield at + 1
+        at = text.find("\nTree=", at + 1, end)
 
 
 def _count(names: Mapping[str, str]) -> int:
@@ -106,7 +120,7 @@ def _count(names: Mapping[str, str]) -> int:
 
 
 def _pairs(block: str) -> dict[str, str]:
-    return {key: value for key, divider, value in (line.partition("=") for line in block.splitlines()) if divider}
+    return {key: value for key, divider, value in (line.partition("=") for line in block.split("\n")) if divider}
 
 
 def _is_sound(tree: Mapping[str, str], features: int) -> bool:

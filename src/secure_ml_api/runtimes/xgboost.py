@@ -12,7 +12,7 @@ import orjson
 
 from ..errors import PackageRefused
 from ..tensors import Signature
-from .boosted import BoostedSession, is_tree, require_numbers
+from .boosted import BoostedSession, is_tree, require_numbers, unhurried
 from .libraries import for_good
 from .protocol import Session, VerifiedArtifact
 
@@ -20,6 +20,7 @@ BOOSTER_FILE = "model.xgboost.json"
 
 _NO_PARENT = 2**31 - 1
 _PROBABILITIES = {"binary:logistic", "multi:softprob"}
+_TREES = b'"trees":['
 
 
 class XgboostRuntime:
@@ -81,7 +82,8 @@ def check_trees(data: bytes, signature: Signature) -> None:
     The library walks the arrays of a tree without looking where they end, so that is looked at here.
     """
     try:
-        learner = orjson.loads(data)["learner"]
+        around, trees = _apart(data)
+        learner = orjson.loads(around)["learner"]
         booster = learner["gradient_booster"]
         kind = str(booster["name"])
         # Trees that were dropped while training are stored with their weights around them.
@@ -89,8 +91,9 @@ def check_trees(data: bytes, signature: Signature) -> None:
         shape = learner["learner_model_param"]
         features, classes, targets = (int(shape[key]) for key in ("num_feature", "num_class", "num_target"))
         objective = str(learner["objective"]["name"])
-        sound = kind in {"gbtree", "dart"} and all(_is_sound(tree, features) for tree in model["trees"])
-        sound &= _fit_together(model, groups=max(1, classes))
+        sound = kind in {"gbtree", "dart"} and model["trees"] == []
+        sound &= all(_is_sound(orjson.loads(tree), features) for tree in unhurried(data[place] for place in trees))
+        sound &= _fit_together(model, len(trees), groups=max(1, classes))
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError):
         raise PackageRefused(f"{BOOSTER_FILE} is no model of XGBoost's trees in JSON; pack the model again") from None
     if not sound:
@@ -101,9 +104,27 @@ def check_trees(data: bytes, signature: Signature) -> None:
         raise PackageRefused(f"{BOOSTER_FILE} takes or gives other numbers than the signature says")
 
 
-def _fit_together(model: dict[str, Any], groups: int) -> bool:
+def _apart(data: bytes) -> tuple[bytes, list[slice]]:
+    """The JSON without its trees, and where in ``data`` each of these is; raises ValueError.
+
+    So that no more than a tree is parsed at once, which nobody can interrupt. XGBoost writes no blanks, and each tree
+    ends with an object inside it. Where a tree is taken to end too early, what is before it is no JSON by itself; and
+    a JSON value that begins at some place ends at one alone, so what is found is what any other reader finds.
+    """
+    start = end = data.index(_TREES) + len(_TREES)
+    trees: list[slice] = []
+    while data[end : end + 1] == (b"," if trees else b"{"):
+        begin = end + 1 if trees else end
+        end = data.index(b"}}", begin) + 2
+        trees.append(slice(begin, end))
+    around = data[:start] + data[end:]
+    if around.count(_TREES) != 1:
+        raise ValueError("more than one array of trees")
+    return around, trees
+
+
+def _fit_together(model: dict[str, Any], trees: int, groups: int) -> bool:
     """Whether each tree is for one of the ``groups`` of answers, and the rounds of training end at the last tree."""
-    trees = len(model["trees"])
     group, ends = (np.array(model[key], np.int64) for key in ("tree_info", "iteration_indptr"))
     known = group.shape == (trees,) and bool(((group >= 0) & (group < groups)).all())
     return known and ends.size > 0 and ends[0] == 0 and ends[-1] == trees and bool((np.diff(ends) >= 0).all())

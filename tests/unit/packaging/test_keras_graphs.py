@@ -58,7 +58,7 @@ JOINED: dict[str, Callable[[Any], Any]] = {
     "maximum": lambda given: layers.Maximum()([given, layers.Dense(FEATURES)(given)]),
     "minimum": lambda given: layers.Minimum()([given, layers.Dense(FEATURES)(given)]),
     "arithmetic between layers": lambda given: (1.0 - given * layers.Dense(FEATURES)(given)) / 3.0 + given,
-    "model inside": lambda given: keras.Sequential([layers.Dense(4), layers.Dense(2)])(given),
+    "model inside": lambda given: layers.Dense(2)(keras.Sequential([layers.Dense(4), layers.Dense(2)])(given)),
     "gate over channels": lambda given: layers.Multiply()(
         [image := layers.Reshape((3, 2))(given), layers.Dense(2, activation="sigmoid")(image)]
     ),
@@ -129,8 +129,10 @@ def test_layer_is_written_as_keras_runs_it(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "celu elu exponential gelu hard_sigmoid hard_silu leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu"
-    " softmax softplus softsign swish tanh".split(),
+    """
+    celu elu exponential gelu hard_sigmoid hard_silu leaky_relu linear log_softmax mish relu relu6 selu sigmoid silu
+    softmax softplus softsign swish tanh
+    """.split(),  # noqa: SIM905 - names are read as words
 )
 def test_activation_is_written_as_keras_runs_it(name: str) -> None:
     assert_written(keras_model(layers.Activation(name), layers.Dense(CLASSES, activation=name)))

@@ -131,5 +131,7 @@ def test_without_tf2onnx_its_extra_is_named(store: Store, tmp_path: Path, monkey
     for name in [name for name in sys.modules if name.split(".")[0] == "tf2onnx"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(PackingError, match=r"tf2onnx.*is not installed; run `pip install 'secure-ml-api\[tensorflow\]'"):
+    with pytest.raises(
+        PackingError, match=r"tf2onnx.*is not installed; run `pip install 'secure-ml-api\[tensorflow\]'"
+    ):
         pack_network(SavedModelNetwork(tmp_path / "net"), table(), store=store, name="net")

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 
 from secure_ml_api.errors import PackageRefused
 from secure_ml_api.packaging.boosting import lightgbm_trees, xgboost_trees
+from secure_ml_api.runtimes import boosted, lightgbm, xgboost
 from secure_ml_api.runtimes.lightgbm import open_lightgbm
 from secure_ml_api.runtimes.xgboost import open_xgboost
 from secure_ml_api.tensors import Column, Datatype, Signature
@@ -75,7 +77,7 @@ def test_categories_of_lightgbm_are_answered_as_well() -> None:
 def xgboost_with(change: Callable[[Any], object]) -> bytes:
     model = json.loads(xgboost_trees(xgboost_model("binary")))
     change(model["learner"])
-    return json.dumps(model).encode()
+    return json.dumps(model, separators=(",", ":")).encode()
 
 
 def first_tree(learner: Any) -> Any:
@@ -135,6 +137,61 @@ def test_sizes_that_would_have_lightgbm_jump_are_not_followed() -> None:
     text = re.sub(r"tree_sizes=\d+", "tree_sizes=99999999", lightgbm_trees(lightgbm_model("binary")).decode())
     answers = open_lightgbm(text.encode(), signature(2)).run({"input": ROWS}, ["label"])
     assert answers["label"].tolist() == lightgbm_model("binary").predict(ROWS).tolist()
+
+
+def test_a_line_that_only_lightgbm_would_see_is_refused() -> None:
+    """It ends lines at a carriage return, too: behind one, sizes of trees would have it jump after all."""
+    text = lightgbm_trees(lightgbm_model("binary")).decode()
+    for hidden in ("x\rtree_sizes=99999999", "x\rTree=0", "x\0"):
+        with pytest.raises(PackageRefused, match="no model of LightGBM"):
+            open_lightgbm(text.replace("\nversion=", f"\n{hidden}\nversion=", 1).encode(), signature(2))
+
+
+def test_a_line_that_only_we_would_see_is_none() -> None:
+    """Python knows more ends of lines than LightGBM: what stands behind one of them is a part of the line before."""
+    text = lightgbm_trees(lightgbm_model("binary")).decode()
+    hidden = re.sub(r"\nleft_child=(\S+)", "\nleft_child=100000 \x0bleft_child=\\1", text, count=1)
+    with pytest.raises(PackageRefused, match=r"LightGBM|lead nowhere"):
+        open_lightgbm(hidden.encode(), signature(2))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"trees":[', b'"trees":[],"trees":['),
+        (b'"learner":{', b'"learner":{"trees":[{"a":{}}],'),
+        (b"}},{", b"}}{"),
+        (b"}}]", b"}},]"),
+        (b'"trees":[{', b'"trees":[{"more":{"x":{}},'),
+    ],
+)
+def test_json_whose_trees_could_be_read_in_two_ways_is_refused(old: bytes, new: bytes) -> None:
+    data = xgboost_trees(xgboost_model("binary"))
+    assert old in data
+    with pytest.raises(PackageRefused, match=r"no model of XGBoost|lead nowhere"):
+        open_xgboost(data.replace(old, new, 1), signature(2))
+
+
+@pytest.mark.parametrize("library", ["xgboost", "lightgbm"])
+def test_no_more_than_a_tree_is_parsed_before_others_may_have_the_interpreter(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of a hundred megabytes would else keep every caller of the worker that loads it waiting."""
+    parsed: list[int] = []
+    pauses: list[int] = []
+    monkeypatch.setattr(boosted, "_PIECE", 2000)
+    monkeypatch.setattr(boosted.time, "sleep", lambda _: pauses.append(len(parsed)))
+    if library == "xgboost":
+        data, loads = xgboost_trees(xgboost_model("multiclass")), xgboost.orjson.loads
+        monkeypatch.setattr(xgboost.orjson, "loads", lambda text: parsed.append(len(text)) or loads(text))
+        xgboost.check_trees(data, signature(3))
+    else:
+        data, pairs = lightgbm_trees(lightgbm_model("multiclass")), lightgbm._pairs
+        monkeypatch.setattr(lightgbm, "_pairs", lambda text: parsed.append(len(text)) or pairs(text))
+        lightgbm.checked_text(data, signature(3))
+    assert max(parsed) < len(data) / 5
+    assert len(pauses) > 5
+    assert all(sum(parsed[first:last]) < 2000 + max(parsed) for first, last in pairwise([1, *pauses]))
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\x80\x04.", b"tree\n", b"[" * 100_000, b"\xff\xfe", b"{L\x00\x00"])

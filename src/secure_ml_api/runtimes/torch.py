@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from typing import Any, get_args
@@ -94,10 +95,18 @@ def open_network(data: bytes, signature: Signature, architectures: frozenset[str
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[torch]'` where it serves"
         raise PackageRefused(f"PyTorch itself runs this model and is not installed; {remedy}") from None
-    torch.set_num_threads(threads)
+    _bound_threads(torch, threads)
     module = filled_architecture(design.architecture, design.parameters, data)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TorchSession(module.eval().to(device), design, signature, device)
+
+
+def _bound_threads(torch: Any, threads: int) -> None:
+    """At most ``threads`` for an operator, and for operators side by side, which an architecture may ask for."""
+    torch.set_num_threads(threads)
+    # It can be said once, and is the same for all that is loaded afterwards.
+    with suppress(RuntimeError):
+        torch.set_num_interop_threads(threads)
 
 
 def filled_architecture(name: str, parameters: Mapping[str, Any], weights: bytes) -> Any:

@@ -114,18 +114,28 @@ class RuntimeContract:
         for wrong in (b"", b"\x00\xff\x80 no model", b"{}", b"[]", b"PK\x03\x04", b"\x80\x04."):
             self._assert_refused(artifact, dict.fromkeys(self.files, wrong))
 
-    def test_a_session_that_may_be_built_before_a_fork_answers_on_both_sides_of_it(
-        self, artifact: VerifiedArtifact
+    def test_a_session_is_built_before_a_fork_where_it_survives_that_and_in_the_worker_otherwise(
+        self, store: Store, artifact: VerifiedArtifact
     ) -> None:
-        if not self.runtime.fork_safe:
-            return  # it is built in each worker
-        session = self.runtime.load(artifact, 1)
+        """What is not ``fork_safe`` is not even asked before, nor has it started a thread, which a fork would lose."""
+        asked = _Asked(self.runtime)
+        registry = Registry(store, runtimes=[asked])
+        threads = _threads()
+        registry.load()
 
         def run() -> None:
-            self._assert_same(self._run(session, slice(None)), self.answers)
+            self._assert_same(self._run(registry.resolve("tiny").session, slice(None)), self.answers)
 
-        run()
-        assert _succeeds_in_a_child(run)
+        if self.runtime.fork_safe:
+            assert asked.times == 1
+            run()
+            assert _succeeds_in_a_child(run)
+        else:
+            assert asked.times == 0
+            assert _threads() <= threads
+            registry.start_worker()
+            assert asked.times == 1
+        assert dict(registry.problems) == {}
         run()
 
     def test_a_registry_serves_what_the_runtime_loads(self, store: Store, artifact: VerifiedArtifact) -> None:
@@ -153,6 +163,23 @@ class RuntimeContract:
         other = VerifiedArtifact(artifact.name, artifact.version, artifact.signature, files, artifact.digest)
         with pytest.raises(PackageRefused, match=r"^tiny/1: [^\n]+$"):
             self.runtime.load(other, 1)
+
+
+class _Asked:
+    """A runtime that counts how often it is asked to load."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.name, self.fork_safe, self.times = runtime.name, runtime.fork_safe, 0
+        self._runtime = runtime
+
+    def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
+        self.times += 1
+        return self._runtime.load(artifact, threads)
+
+
+def _threads() -> set[str]:
+    """The numbers of the threads of this process."""
+    return {task.name for task in Path("/proc/self/task").iterdir()}
 
 
 def _of(tensors: Tensors, rows: slice) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     for name, example in NETWORK_EXAMPLES.items():
         trained = example.train()
         pack_estimator(trained.estimator, trained.sample, store=store, name=name, options=trained.options)
-        given = np.column_stack([trained.sample.columns[each] for each in trained.sample.names])[:1000]
+        given = new_digits(np.column_stack([trained.sample.columns[each] for each in trained.sample.names]))
         wanted[name] = trained.estimator.predict_proba(given)
         rows[name] = given.astype(np.uint8).reshape(-1, 8, 8, 1) if name == IMAGES else given
     architectures = offer_architecture(directory)
@@ -100,10 +100,11 @@ def _pack_natives(store: Store, architectures: Path, rows: dict[str, Any], wante
         torch_network = TorchNetwork(
             torch_module(), architecture=ARCHITECTURE, parameters={"features": FEATURES, "classes": CLASSES}
         )
-        torch_network.graph = _no_graph  # type: ignore[method-assign]
+        torch_network.graphs = lambda: ()  # type: ignore[method-assign]
         keras_network = KerasNetwork(
             keras_model(keras.layers.LayerNormalization(), keras.layers.Dense(CLASSES, activation="softmax"))
         )
+        keras_network.graphs = lambda: ()  # type: ignore[method-assign]
         networks: tuple[Network, ...] = (torch_network, keras_network)
         for name, network in zip(NATIVE, networks, strict=True):
             pack_network(network, table(), store=store, name=name, options=Options(allow_native=True))
@@ -133,10 +134,14 @@ def datatype(name: str) -> Datatype:
     return "UINT8" if name == IMAGES else "FP64" if name == ESTIMATOR else "FP32"
 
 
-def _no_graph(features: int) -> Any:
-    from secure_ml_api.packaging.graphs.writer import Inapplicable
-
-    raise Inapplicable("this network has no graph")
+def new_digits(known: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """1000 digits [rows, 64] that are not among ``known``: each of two known ones, moved by a pixel and laid over."""
+    random = np.random.default_rng(17)
+    first, second = (known[random.integers(0, len(known), 1000)].reshape(-1, 8, 8) for _ in range(2))
+    made = np.maximum(np.roll(first, 1, axis=2), second // 2).reshape(-1, 64).astype(known.dtype)
+    seen = {row.tobytes() for row in known}
+    assert not any(row.tobytes() in seen for row in made)
+    return made
 
 
 def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

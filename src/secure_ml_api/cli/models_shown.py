@@ -218,6 +218,8 @@ def _need_lines(manifest: Manifest) -> Iterator[str]:
         "sklearn": ("scikit-learn", "train"),
         "xgboost": ("XGBoost", "xgboost"),
         "lightgbm": ("LightGBM", "lightgbm"),
+        "torch": ("PyTorch", "torch"),
+        "tensorflow": ("TensorFlow", "tensorflow"),
     }
     if manifest.runtime in natives:
         library, extra = natives[manifest.runtime]

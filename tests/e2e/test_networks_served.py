@@ -138,7 +138,8 @@ def new_digits(known: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """1000 digits [rows, 64] that are not among ``known``: each of two known ones, moved by a pixel and laid over."""
     random = np.random.default_rng(17)
     first, second = (known[random.integers(0, len(known), 1000)].reshape(-1, 8, 8) for _ in range(2))
-    made = np.maximum(np.roll(first, 1, axis=2), second // 2).reshape(-1, 64).astype(known.dtype)
+    made: np.ndarray[Any, Any] = np.maximum(np.roll(first, 1, axis=2), second // 2).reshape(-1, 64)
+    made = made.astype(known.dtype)
     seen = {row.tobytes() for row in known}
     assert not any(row.tobytes() in seen for row in made)
     return made

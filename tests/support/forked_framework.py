@@ -31,7 +31,7 @@ def threads() -> list[str]:
 
 def bounds() -> dict[str, int]:
     """How many threads the frameworks that are loaded say that they use."""
-    said = {}
+    said: dict[str, int] = {}
     if "torch" in sys.modules:
         torch: Any = sys.modules["torch"]
         said |= {"torch": torch.get_num_threads(), "torch between": torch.get_num_interop_threads()}

@@ -44,7 +44,7 @@ def assert_written(model: Any) -> None:
 
 def _drawn(seed: int, weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """No weight is left at nought or one, where a mistake would not show; variances stay above nought."""
-    return np.random.default_rng(seed).uniform(0.1, 1, weights.shape).astype(weights.dtype)
+    return np.asarray(np.random.default_rng(seed).uniform(0.1, 1, weights.shape), dtype=weights.dtype)
 
 
 JOINED: dict[str, Callable[[Any], Any]] = {

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 from secure_ml_api.errors import PackageRefused
@@ -179,15 +180,23 @@ def test_no_more_than_a_tree_is_parsed_before_others_may_have_the_interpreter(
     """A model of a hundred megabytes would else keep every caller of the worker that loads it waiting."""
     parsed: list[int] = []
     pauses: list[int] = []
+
+    def noting(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def parse_noted(text: Any) -> Any:
+            parsed.append(len(text))
+            return parse(text)
+
+        return parse_noted
+
     monkeypatch.setattr(boosted, "_PIECE", 2000)
-    monkeypatch.setattr(boosted.time, "sleep", lambda _: pauses.append(len(parsed)))
+    monkeypatch.setattr("secure_ml_api.runtimes.boosted.time.sleep", lambda _: pauses.append(len(parsed)))
     if library == "xgboost":
-        data, loads = xgboost_trees(xgboost_model("multiclass")), xgboost.orjson.loads
-        monkeypatch.setattr(xgboost.orjson, "loads", lambda text: parsed.append(len(text)) or loads(text))
+        data = xgboost_trees(xgboost_model("multiclass"))
+        monkeypatch.setattr("secure_ml_api.runtimes.xgboost.orjson.loads", noting(orjson.loads))
         xgboost.check_trees(data, signature(3))
     else:
-        data, pairs = lightgbm_trees(lightgbm_model("multiclass")), lightgbm._pairs
-        monkeypatch.setattr(lightgbm, "_pairs", lambda text: parsed.append(len(text)) or pairs(text))
+        data = lightgbm_trees(lightgbm_model("multiclass"))
+        monkeypatch.setattr(lightgbm, "_pairs", noting(lightgbm._pairs))
         lightgbm.checked_text(data, signature(3))
     assert max(parsed) < len(data) / 5
     assert len(pauses) > 5

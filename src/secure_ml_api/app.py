@@ -152,7 +152,7 @@ def drop_slot(app: Flask, slot: int) -> None:
 def takes_in_place(app: Flask, method: str, path: str, body_bytes: int) -> bool:
     """Whether the fast lane answers such a request soon, without waiting for a model or for another machine."""
     house = house_of(app)
-    if house.lane is None or _is_elsewhere(house.settings):
+    if house.lane is None or house.settings.state.is_elsewhere:
         return False
     return house.lane.is_quick(method, path, body_bytes)
 
@@ -162,7 +162,7 @@ def company(app: Flask) -> Company | None:
     house = house_of(app)
     if house.lane is None or house.tracing is not None:
         return None
-    if _is_elsewhere(house.settings):
+    if house.settings.state.is_elsewhere:
         return Walkers(house.lane, house.settings.server.threads)
     return Company(house.lane)
 
@@ -181,11 +181,6 @@ def house_of(app: Flask) -> House:
     """The house of an application made by ``create_app``."""
     house: House = app.extensions[EXTENSION]
     return house
-
-
-def _is_elsewhere(settings: Settings) -> bool:
-    """Whether what a request is charged to is asked of another machine."""
-    return settings.state.url.startswith(("redis", "valkey"))
 
 
 def _services(

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError, model_validator
 
+from .access_sections import QuotasSettings, TokensSettings
 from .errors import SettingsError
 from .setting_sections import (
     AuditSettings,
@@ -22,12 +23,10 @@ from .setting_sections import (
     FastLaneSettings,
     InferenceSettings,
     ModelsSettings,
-    QuotasSettings,
     Section,
     ServerSettings,
     StateSettings,
     TelemetrySettings,
-    TokensSettings,
 )
 
 ENVIRONMENT_PREFIX = "SECURE_ML_API_"

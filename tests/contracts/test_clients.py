@@ -7,12 +7,12 @@ import re
 import pytest
 from sqlalchemy import select
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.auth.clients import Clients
 from secure_ml_api.auth.secrets import SecretHasher
 from secure_ml_api.database.engine import Database
 from secure_ml_api.database.tables import clients as table
 from secure_ml_api.errors import OperatorError, SubjectNotFound
-from secure_ml_api.setting_sections import QuotasSettings
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ import pytest
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from secure_ml_api.access_sections import OutsideIssuer
 from secure_ml_api.auth import key_material, outside
 from secure_ml_api.auth.outside import OutsideIssuers, read_key_set
 from secure_ml_api.errors import SettingsError, TokenRefused
-from secure_ml_api.setting_sections import OutsideIssuer, TelemetrySettings
+from secure_ml_api.setting_sections import TelemetrySettings
 from secure_ml_api.telemetry.tracing import Tracing
 from support.doormen import Lodge, open_lodge
 from support.forging import signed

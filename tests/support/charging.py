@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.errors import QuotaExceeded
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import StateSettings
 
 TESTS = Path(__file__).parent.parent
 

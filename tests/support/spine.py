@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.auth.principal import Principal
 from secure_ml_api.errors import ModelNotFound, QuotaExceeded, Refusal
 from secure_ml_api.inference.admission import Admission
@@ -21,7 +22,7 @@ from secure_ml_api.models.pace import Pace
 from secure_ml_api.models.reference import Reference
 from secure_ml_api.quota.limiter import Asked
 from secure_ml_api.quota.standings import Charge, Standing
-from secure_ml_api.setting_sections import BatchingSettings, QuotasSettings
+from secure_ml_api.setting_sections import BatchingSettings
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.tensors import Signature, Tensors
 from secure_ml_api.wire.rows import ROWS

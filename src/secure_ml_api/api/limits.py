@@ -9,11 +9,11 @@ from flask import Flask, Response, g, request
 from flask_limiter import Limiter as FlaskLimiter
 from flask_limiter import RateLimitExceeded
 
+from ..access_sections import QuotasSettings
 from ..errors import QuotaExceeded
 from ..quota.addresses import address_subject
 from ..quota.limiter import Limiter
 from ..quota.standings import Standing
-from ..setting_sections import QuotasSettings
 from .door import response_of
 from .guard import PUBLIC
 from .problems import refusal_answer

@@ -12,7 +12,7 @@ from ..tensors import Signature
 from ..wire.envelopes import MOST_EXTRAS, Strict
 from ..wire.outputs import EXTRAS, has_extra
 from ..wire.row_reader import row_reader
-from .schemas import _Answer
+from .card_schemas import AnswerSchema
 
 # Null where what the model computes is not finite.
 _NUMBER: Any = float | None
@@ -47,10 +47,12 @@ def row_schemas(model: Model, max_rows: int) -> RowSchemas:
     return RowSchemas(
         create_model("Row", __base__=Strict, features=(reader.list_row | reader.named_row, ...)),
         create_model("Rows", __base__=Strict, **many),
-        create_model("Prediction", __base__=_Answer, **head, prediction=(prediction, ...), **_single_extras(signature)),
+        create_model(
+            "Prediction", __base__=AnswerSchema, **head, prediction=(prediction, ...), **_single_extras(signature)
+        ),
         create_model(
             "Predictions",
-            __base__=_Answer,
+            __base__=AnswerSchema,
             **head,
             predictions=(_list_of(prediction), ...),
             **beside,

@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl
 from flask import Blueprint, Response, g, request
 from flask_limiter import Limiter as FlaskLimiter
 
+from ..access_sections import QuotasSettings
 from ..auth.client_authentication import FORM_LIMIT_BYTES, claimed_client
 from ..auth.oauth import OAuth
 from ..auth.oauth_error import OAuthError
 from ..errors import Refusal
-from ..setting_sections import QuotasSettings
 from ..wire.json_answer import json_answer
 from .door import read_body, response_of
 from .limits import address_key

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from .card_schemas import AnswerSchema, ModelCard
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class ProblemError(_Answer):
+class ProblemError(AnswerSchema):
     """One place where the request does not fit."""
 
     detail: str
@@ -20,7 +17,7 @@ class ProblemError(_Answer):
     feature: str | None = None
 
 
-class Problem(_Answer):
+class Problem(AnswerSchema):
     """Problem details (RFC 9457)."""
 
     type: str
@@ -28,7 +25,7 @@ class Problem(_Answer):
     status: int
     detail: str
     request_id: str
-    errors: list[ProblemError] = []
+    errors: list[ProblemError] = Field(default=[])
 
 
 class OipProblem(Problem):
@@ -37,14 +34,14 @@ class OipProblem(Problem):
     error: str
 
 
-class OAuthProblem(_Answer):
+class OAuthProblem(AnswerSchema):
     """RFC 6749, section 5.2."""
 
     error: str
     error_description: str | None = None
 
 
-class TokenRequest(_Answer):
+class TokenRequest(AnswerSchema):
     """RFC 6749, section 4.4.2; the client may authenticate with HTTP Basic instead of the last two fields."""
 
     grant_type: Literal["client_credentials"]
@@ -53,7 +50,7 @@ class TokenRequest(_Answer):
     client_secret: str | None = None
 
 
-class TokenAnswer(_Answer):
+class TokenAnswer(AnswerSchema):
     """RFC 6749, section 4.4.3."""
 
     access_token: str
@@ -62,7 +59,7 @@ class TokenAnswer(_Answer):
     scope: str
 
 
-class TokenSubject(_Answer):
+class TokenSubject(AnswerSchema):
     """RFC 7009 and RFC 7662: the token in question."""
 
     token: str
@@ -79,11 +76,11 @@ class Introspection(BaseModel):
     active: bool
 
 
-class Live(_Answer):
+class Live(AnswerSchema):
     live: Literal[True]
 
 
-class Ready(_Answer):
+class Ready(AnswerSchema):
     """``models_with_problems`` and ``detail`` are there when a worker refused versions of a model or a file of it.
 
     What served before serves on. The repository index says which version was refused, and why.
@@ -95,76 +92,24 @@ class Ready(_Answer):
     detail: str = ""
 
 
-class ModelReady(_Answer):
+class ModelReady(AnswerSchema):
     name: str
     ready: Literal[True]
 
 
-class Server(_Answer):
+class Server(AnswerSchema):
     name: str
     version: str
     extensions: list[str]
 
 
-class Tensor(_Answer):
+class Tensor(AnswerSchema):
     name: str
     datatype: str
     shape: list[int]
 
 
-class CardComparison(_Answer):
-    """How the version did beside the one ``with`` which it was compared, and which served."""
-
-    served: str = Field(alias="with")
-    digest: str
-    metric: str
-    difference: float
-    interval_95: tuple[float, float]
-    verdict: Literal["better", "worse", "not distinguishable"]
-
-
-class CardEvaluation(_Answer):
-    at: AwareDatetime
-    data_sha256: str
-    rows: int
-    metrics: dict[str, float]
-    by_class: dict[str, dict[str, float]]
-    positive_class: str | None = None
-    compared: CardComparison | None = None
-
-
-class CardData(_Answer):
-    """What the model learnt from, as whoever packed it tells; ``rows`` and ``sha256`` are of its file, if given."""
-
-    name: str
-    description: str
-    licence: str
-    as_of: date | None
-    rows: int | None
-    sha256: str | None
-
-
-class ModelCard(_Answer):
-    version: str
-    digest: str
-    description: str
-    created: AwareDatetime
-    task: Literal["classification", "regression", "anomaly"]
-    runtime: str
-    estimator: str
-    hyperparameters: dict[str, str]
-    libraries: dict[str, str]
-    source: str
-    source_sha256: str | None
-    sample_sha256: str | None
-    packed_by: str
-    training_data: CardData | None
-    metrics: dict[str, float]
-    proved_rows: int
-    evaluations: list[CardEvaluation]
-
-
-class ModelMetadata(_Answer):
+class ModelMetadata(AnswerSchema):
     name: str
     versions: list[str]
     platform: str
@@ -177,34 +122,34 @@ class OutputTensor(Tensor):
     data: list[Any]
 
 
-class InferAnswer(_Answer):
+class InferAnswer(AnswerSchema):
     model_name: str
     model_version: str
     id: str | None = None
     outputs: list[OutputTensor]
 
 
-class RepositoryEntry(_Answer):
+class RepositoryEntry(AnswerSchema):
     name: str
     version: str
     state: Literal["UNKNOWN", "READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
     reason: str
 
 
-class Loaded(_Answer):
+class Loaded(AnswerSchema):
     """The model serves. ``problems``, if any, says by version (or file of the model) what was refused, and why."""
 
     name: str
     load: Literal[True]
-    problems: dict[str, str] = {}
+    problems: dict[str, str] = Field(default={})
 
 
-class Unloaded(_Answer):
+class Unloaded(AnswerSchema):
     name: str
     unload: Literal[True]
 
 
-class OnePrediction(_Answer):
+class OnePrediction(AnswerSchema):
     """One row's answer; ``label`` and ``probabilities`` for classes, ``is_anomaly`` and ``score`` for anomalies.
 
     A number is null where what the model computes is not finite, as it may be far outside what it was trained on.
@@ -219,7 +164,7 @@ class OnePrediction(_Answer):
     score: float | None = None
 
 
-class ManyPredictions(_Answer):
+class ManyPredictions(AnswerSchema):
     """Many rows' answers, in their order; the lists beside ``predictions`` come when ``outputs`` asks for them."""
 
     model: str
@@ -231,24 +176,24 @@ class ManyPredictions(_Answer):
     scores: list[float | None] | None = None
 
 
-class TensorFlowPredictions(_Answer):
+class TensorFlowPredictions(AnswerSchema):
     predictions: list[Any]
 
 
-class TensorFlowOutputs(_Answer):
+class TensorFlowOutputs(AnswerSchema):
     outputs: list[Any] | dict[str, list[Any]]
 
 
-class TensorFlowVersionStatus(_Answer):
+class TensorFlowVersionStatus(AnswerSchema):
     version: str
     state: str
     status: dict[str, str]
 
 
-class TensorFlowStatus(_Answer):
+class TensorFlowStatus(AnswerSchema):
     model_version_status: list[TensorFlowVersionStatus]
 
 
-class TensorFlowMetadata(_Answer):
+class TensorFlowMetadata(AnswerSchema):
     model_spec: dict[str, str]
     metadata: dict[str, Any]

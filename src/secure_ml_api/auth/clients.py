@@ -12,10 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, delete, insert, update
 from sqlalchemy.exc import IntegrityError
 
+from ..access_sections import QuotasSettings
 from ..database.engine import Database
 from ..database.tables import clients, record_change
 from ..errors import OperatorError, StorageUnavailable, SubjectNotFound
-from ..setting_sections import QuotasSettings, Rate
+from ..setting_sections import Rate
 from . import records
 from .policy import parse_scopes
 from .records import CLIENT, ClientRecord

@@ -10,9 +10,9 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..access_sections import TokensSettings
 from ..audit.trail import AuditTrail
 from ..errors import TokenRefused
-from ..setting_sections import TokensSettings
 from ..telemetry.client_certificates import current_client_certificate
 from .audited_call import AuditedCall
 from .authenticator import Authenticator

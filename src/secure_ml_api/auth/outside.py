@@ -15,8 +15,8 @@ from urllib.request import HTTPSHandler, OpenerDirector, Request
 
 from jwt import PyJWK, PyJWTError
 
+from ..access_sections import OutsideIssuer
 from ..errors import SettingsError
-from ..setting_sections import OutsideIssuer
 from ..telemetry.trace_context import Outgoing, untraced
 from .key_material import verifying_jwk
 

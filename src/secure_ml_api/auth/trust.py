@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jwt import PyJWK
 
-from ..setting_sections import OutsideIssuer, TokensSettings
+from ..access_sections import OutsideIssuer, TokensSettings
 from .claims import Expected
 from .key_state import SigningKey
 from .keys import KeyRing

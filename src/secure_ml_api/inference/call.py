@@ -13,7 +13,7 @@ from .deadline import Deadline
 if TYPE_CHECKING:
     from ..auth.principal import Principal
     from ..models.model import Model
-    from ..quota.in_flight import Lease
+    from ..quota.lease import Lease
     from ..quota.standings import Standing
     from .job import Job
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ..access_sections import QuotasSettings
 from ..audit.trail import AuditTrail
 from ..auth.authenticator import Authenticator
 from ..models.registry import Registry
 from ..quota.limiter import Limiter
-from ..setting_sections import QuotasSettings
 from ..telemetry.metrics import Metrics
 from .call import Call, Visit
 from .canary_watch import CanaryWatch

@@ -142,11 +142,11 @@ class Store:
         """Another value whenever a version came, went or was touched, or something was decided about a model."""
         # Touched: one that is copied here file by file is refused until it is whole.
         stamped = partial(stamp_package, self.models_directory)
-        return [
-            (name, [(version, stamped(name, version)) for version in self.versions(name)], _stamp(parent))
+        return tuple(
+            (name, tuple((version, stamped(name, version)) for version in self.versions(name)), _decided(parent))
             for name in self.names()
             for parent in (self.models_directory / name,)
-        ]
+        )
 
     def promote(self, name: str, version: str) -> dict[str, str]:
         """Make ``version`` the one that serves, once it verifies; the aliases as they are then.
@@ -229,11 +229,12 @@ class Store:
             self._live_on(name, shadow=None)
 
 
-def _stamp(parent: Path) -> list[tuple[str, int, int]]:
+def _decided(parent: Path) -> tuple[tuple[str, int, int], ...]:
     """What was decided about a model, as far as the times of its files tell."""
     with suppress(OSError), os.scandir(parent) as entries:
-        return sorted((each.name, each.stat().st_mtime_ns, each.inode()) for each in entries if each.name in _DECIDED)
-    return []
+        found = [(each.name, each.stat().st_mtime_ns, each.inode()) for each in entries if each.name in _DECIDED]
+        return tuple(sorted(found))
+    return ()
 
 
 def _directories(path: Path) -> list[str]:

@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Callable, Container, Mapping
 from contextlib import suppress
+from functools import partial
 from threading import Lock
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from ..errors import QuotaExceeded, StorageUnavailable
 from ..state.shared import SharedState
 from .in_flight_records import others_in, packed, put
+from .lease import Lease
 
 _log = logging.getLogger(__name__)
 
@@ -20,31 +21,6 @@ _log = logging.getLogger(__name__)
 _UNNAMED = 1 << 31
 # A worker keeps at most this part of a subject's limit for its next requests.
 _SHARE_KEPT = 16
-
-
-class Lease:
-    """One request's place; given back once, by ``release`` or at the end of a ``with`` block."""
-
-    __slots__ = ("_in_flight", "_limit", "_subject")
-
-    def __init__(self, in_flight: InFlight, subject: str, limit: int) -> None:
-        self._in_flight: InFlight | None = in_flight
-        self._subject = subject
-        self._limit = limit
-
-    def release(self) -> None:
-        """Give the place back; a second call does nothing. Never raises."""
-        in_flight, self._in_flight = self._in_flight, None
-        if in_flight is not None:
-            in_flight.leave(self._subject, self._limit)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.release()
 
 
 class InFlight:
@@ -83,7 +59,7 @@ class InFlight:
             if not self._takes_kept(subject) and not self._fits(subject, mine, limit):
                 raise all_taken(limit)
             self._mine[subject] = mine
-        return Lease(self, subject, limit)
+        return Lease(partial(self.leave, subject, limit))
 
     def enter_if(self, subject: str, limit: int, agreed: Callable[[Any], bool]) -> Lease | None:
         """As ``enter``, in one transaction with what ``agreed`` does there to the counters; None when it disagrees.
@@ -106,7 +82,7 @@ class InFlight:
                 return None
             self._takes_kept(subject)
             self._mine[subject] = mine
-        return Lease(self, subject, limit)
+        return Lease(partial(self.leave, subject, limit))
 
     def enter_each(
         self, limits: Mapping[str, int], use: Callable[[Any, Container[str]], object] = lambda *_: None
@@ -134,7 +110,7 @@ class InFlight:
             for subject in entered:
                 self._takes_kept(subject)
                 self._mine[subject] = self._mine.get(subject, 0) + 1
-        return {subject: Lease(self, subject, limits[subject]) for subject in entered}
+        return {subject: Lease(partial(self.leave, subject, limits[subject])) for subject in entered}
 
     def leave(self, subject: str, limit: int) -> None:
         with self._lock:

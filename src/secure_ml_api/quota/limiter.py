@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from ..errors import QuotaExceeded, StorageUnavailable
 from .charging import Charging, short, wanted_of
 from .failover import Failover
-from .in_flight import InFlight, Lease, all_taken
+from .in_flight import InFlight, all_taken
+from .lease import Lease
 from .lmdb_storage import LmdbStorage
 from .standings import Charge, Standing, refusal_of, standings_of
 from .windows import Verdict, Wanted

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..access_sections import QuotasSettings
 from ..errors import SettingsError
-from ..setting_sections import QuotasSettings, StateSettings
+from ..setting_sections import StateSettings
 from ..state.shared import COUNTERS_FILE, shared_state
 from .counters import Counters
 from .failover import Failover

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.errors import QuotaExceeded
 from secure_ml_api.quota.limiter import Limiter
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import StateSettings
 
 REQUESTS = Charge("requests", "3/hour", 1)
 

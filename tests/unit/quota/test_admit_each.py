@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.errors import QuotaExceeded, StorageUnavailable
 from secure_ml_api.quota.limiter import Asked, Limiter
 from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge, Standing
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import StateSettings
 from support.needs import free_port
 from support.redis_server import RedisServer
 

@@ -84,7 +84,8 @@ def test_the_leases_of_a_killed_worker_go_with_its_slot(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from secure_ml_api.quota.opening import open_limiter
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.access_sections import QuotasSettings
+from secure_ml_api.setting_sections import StateSettings
 limiter = open_limiter(StateSettings(), QuotasSettings(), Path(sys.argv[1]))
 limiter.set_slot(7)
 held = [limiter.enter("client:a", 5) for _ in range(3)]

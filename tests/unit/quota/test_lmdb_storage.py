@@ -11,13 +11,14 @@ import flask
 import flask_limiter
 import pytest
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.errors import QuotaExceeded, StorageUnavailable
 from secure_ml_api.quota.limiter import Limiter
 from secure_ml_api.quota.lmdb_storage import LmdbStorage
 from secure_ml_api.quota.opening import open_limiter
 from secure_ml_api.quota.standings import Charge
 from secure_ml_api.quota.windows import NANOSECONDS, Counter
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import StateSettings
 from secure_ml_api.state.shared import shared_state
 
 SMALL = 1024 * 1024
@@ -158,7 +159,8 @@ from pathlib import Path
 from secure_ml_api.errors import QuotaExceeded
 from secure_ml_api.quota.standings import Charge
 from secure_ml_api.quota.opening import open_limiter
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.access_sections import QuotasSettings
+from secure_ml_api.setting_sections import StateSettings
 limiter = open_limiter(StateSettings(), QuotasSettings(), Path(sys.argv[1]))
 one = [Charge("requests", "100/day")]
 limiter.charge("client:a", one)   # opened in the parent too, which the fork has to survive

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from secure_ml_api.access_sections import QuotasSettings
 from secure_ml_api.errors import SettingsError
 from secure_ml_api.quota.opening import open_counters, open_limiter
 from secure_ml_api.quota.standings import Charge
-from secure_ml_api.setting_sections import QuotasSettings, StateSettings
+from secure_ml_api.setting_sections import StateSettings
 from support.needs import free_port
 
 

@@ -7,18 +7,22 @@ trip, which costs the interpreter as much as all else that is done for a quick p
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from threading import Lock
 from time import monotonic, perf_counter
 
-from ..errors import DeadlineExceeded
+from ..errors import DeadlineExceeded, Refusal
 from ..inference.run_threads import RunThreads
 from ..inference.together import walk
 from .company import Company, Parked
 from .lane import Environ, FastLane
+
+log = logging.getLogger(__name__)
 
 Over = Callable[[Parked], None]
 
@@ -45,15 +49,13 @@ class Walkers(Company):
     def answer(self, environs: Sequence[Environ], over: Over) -> list[Parked]:  # type: ignore[override]
         """The requests themselves, all of them parked; ``over`` is called with each when it can ``arrive``."""
         started_at = perf_counter()
-        asked = [self._asked(environ, started_at) for environ in environs]
+        asked = [self._set_out(environ, started_at) for environ in environs]
         self._services.metrics.in_flight_changed(len(asked))
-        for each in asked:
-            each.is_walking = True
         with self._lock:
             self._waiting.extend((each, over) for each in asked)
             walker = self._next_walker()
         if walker is not None:
-            self._threads.begin(partial(self._walk, walker))
+            self._begin(walker)
         return asked
 
     def give_up(self, parked: Parked) -> None:
@@ -63,6 +65,22 @@ class Walkers(Company):
                 parked.late = DeadlineExceeded("the deadline passed before the model was asked")
                 return
         super().give_up(parked)
+
+    def _set_out(self, environ: Environ, started_at: float) -> Parked:
+        parked = self._asked(environ, started_at)
+        parked.is_walking = True
+        call = parked.call
+        with suppress(Refusal):  # which is for the step that reads it
+            call.deadline = call.deadline.within(call.request_timeout, call.arrived_at)
+        return parked
+
+    def _begin(self, walker: int) -> None:
+        try:
+            self._threads.begin(partial(self._walk, walker))
+        except RuntimeError:  # no thread to be had: those who wait are told at their deadlines, or walk with others
+            with self._lock:
+                del self._since[walker]
+            log.exception("a request cannot be walked down")
 
     def _next_walker(self) -> int | None:
         """The number of one more, if one more is of use; the lock is held."""

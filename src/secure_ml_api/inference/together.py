@@ -131,13 +131,15 @@ def _run_all(calls: Sequence[Call], services: Services, over: Over) -> None:
 
 def _park(call: Call, services: Services, over: Over) -> None:
     metrics = services.metrics.for_model(call.model.name, call.model.version)
-    job = job_of(call)
+    # Its job before it begins: where a thread walks here, the end of the run may come first.
+    call.job = job = job_of(call)
     try:
         services.runner.begin(job, metrics, partial(over, call))
-    except Refusal as refusal:
-        metrics.predicted(failure(refusal), job.rows)
+    except BaseException as error:
+        call.job = None
+        if isinstance(error, Refusal):
+            metrics.predicted(failure(error), job.rows)
         raise
-    call.job = job
 
 
 def _run_together(model: Model, calls: Sequence[Call], services: Services) -> None:

@@ -113,11 +113,13 @@ class Limiter(Charging):
             entered.extend(self._entered(each) for each in asked)
             fitting = [its for its, lease in zip(wanted, entered, strict=True) if isinstance(lease, Lease)]
             charged = iter(self.counters.run(lambda counters: counters.charge_each(fitting)))
-        except StorageUnavailable:
+        except BaseException as error:
             for lease in entered:
                 if isinstance(lease, Lease):
                     lease.release()
-            return None
+            if isinstance(error, StorageUnavailable):
+                return None
+            raise
         answers: list[Admitted | QuotaExceeded] = []
         for each, its, lease in zip(asked, wanted, entered, strict=True):
             if isinstance(lease, Lease):

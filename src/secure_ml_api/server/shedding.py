@@ -118,12 +118,14 @@ class Shedding:
 
         Most refusals are such: to judge each of them anew costs twice as much. None when nobody was told so.
         """
-        if not self._told:
+        if not self._told or connection.server[1] == self._metrics_port:
             return None
         head = connection.head
         told = self._told.get(head)
         if told is None or told.freed != self._reception.freed or in_hand < told.least_in_hand:
             return None
+        if connection.body_bytes != told.head.body_bytes:
+            return None  # its body has yet to come: of it nobody knows here where the next request begins
         self._again[head] += 1
         return told.seconds
 
@@ -143,6 +145,7 @@ class Shedding:
         caller, shares = head.authorization or "", self.overload.shares
         if self.overload.is_strict:
             shares.asked(caller)
+        freed = self._reception.freed
         seconds = self._reception.turned_away(head.path, head.authorization, None if in_hand is None else connection)
         is_line_full = seconds is not None
         if seconds is None:
@@ -152,7 +155,7 @@ class Shedding:
         if seconds is not None:
             self.forget(connection)
             self.turned_away()
-            told = _Told(seconds, head, is_line_full, self._reception.freed, in_hand or 0)
+            told = _Told(seconds, head, is_line_full, freed, in_hand or 0)
             self._told[connection.head] = told
         return seconds
 

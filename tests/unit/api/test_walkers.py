@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from queue import SimpleQueue
 from threading import Event
+from time import monotonic
 from typing import Any, cast
 
 import pytest
@@ -175,3 +176,25 @@ def test_whatever_goes_wrong_on_the_way_each_is_answered(lane: Lane, monkeypatch
     lane.asks(2)
     assert lane.statuses(2) == ["500 INTERNAL SERVER ERROR"] * 2
     until(lambda: not lane.walking)
+
+
+def test_a_run_that_is_over_before_its_caller_is_parked_is_answered_all_the_same(lane: Lane) -> None:
+    lane.rooms.registry.model.pace = None  # not quick: its runs are waited for elsewhere
+    lane.rooms.runner._threads.begin = lambda work: work()  # type: ignore[method-assign]
+    answered: SimpleQueue[str] = SimpleQueue()
+    arrive = lane.walkers.arrive
+    lane.walkers.answer([lane._environ(ROW)], lambda each: answered.put(arrive([each])[0][0]))
+    assert answered.get(timeout=LONG) == "200 OK"
+    until(lambda: not lane.walking)
+    assert [lease.released for lease in lane.rooms.limiter.leases] == [1]
+    assert lane.in_flight() == 0
+
+
+def test_a_deadline_of_the_caller_counts_from_the_start(lane: Lane) -> None:
+    lane.gate.clear()
+    (hasty,) = lane.walkers.answer([{**lane._environ(ROW), "HTTP_REQUEST_TIMEOUT": "2"}], lane.arrived.put)
+    assert hasty.deadline - monotonic() <= 2.0
+    (odd,) = lane.walkers.answer([{**lane._environ(ROW), "HTTP_REQUEST_TIMEOUT": "soon"}], lane.arrived.put)
+    assert odd.deadline - monotonic() > 2.0
+    lane.gate.set()
+    assert sorted(lane.statuses(2)) == ["200 OK", "400 BAD REQUEST"]

@@ -13,6 +13,8 @@ from secure_ml_api.inference.reception import Reception
 from secure_ml_api.server import shedding
 from secure_ml_api.server.connection import Connection
 from secure_ml_api.server.error_pages import overloaded_answer
+from secure_ml_api.server.gathering import Room
+from secure_ml_api.server.incoming import GATHERED_BODY_BYTES
 from secure_ml_api.server.shedding import FEW_IN_A_TURN, LEAST_IN_HAND, STRICT_TURN_PART, STRICT_TURN_REQUESTS, Shedding
 from secure_ml_api.setting_sections import ServerSettings
 
@@ -30,9 +32,10 @@ class Worker:
         self.shedding = Shedding(self.reception, MOST, METRICS_PORT)
         self._pairs: list[tuple[socket.socket, Connection]] = []
 
-    def sent(self, request: bytes, port: int = 8000) -> Connection:
+    def sent(self, request: bytes, port: int = 8000, room: Room | None = None) -> Connection:
         client, server = socket.socketpair()
-        connection = Connection(Config(), server, ("127.0.0.1", 1), ("127.0.0.1", port), ServerSettings())
+        ends = ("127.0.0.1", 1), ("127.0.0.1", port)
+        connection = Connection(Config(), server, *ends, ServerSettings(), room=room)
         self._pairs.append((client, connection))
         client.sendall(request)
         assert connection.receive()
@@ -139,6 +142,25 @@ def test_what_one_was_told_nobody_else_is_told(worker: Worker) -> None:
     assert worker.is_told("b", in_hand=LEAST_IN_HAND) is None
 
 
+def test_whose_body_has_yet_to_come_is_not_told_what_one_with_the_same_head_was_told(worker: Worker) -> None:
+    """To skip its head alone would make a request of its body."""
+    body = b"GET /v2/models/iris HTTP/1.1\r\nHost: a\r\n\r\n".ljust(GATHERED_BODY_BYTES + 9000)
+    head = b"POST /v1/models/iris/predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    worker.shedding.begin_turn(100)
+    worker.shedding.overload.has_no_room()
+    first = worker.sent(head + body)
+    while not first.is_complete:
+        assert first.receive()
+    assert worker.shedding.refusal(first, LEAST_IN_HAND) is not None
+    second = worker.sent(head + body[:-1000], room=Room(0))
+    while len(second._pending) < len(head + body) - 1000:
+        assert second.receive()
+    assert second.is_cut_short
+    assert second.is_complete
+    assert second.head == first.head
+    assert worker.shedding.told(second, LEAST_IN_HAND) is None
+
+
 @pytest.mark.parametrize(("freed", "in_hand"), [(1, LEAST_IN_HAND), (0, LEAST_IN_HAND - 1)])
 def test_when_room_was_made_it_is_looked_for_again(
     worker: Worker, monkeypatch: pytest.MonkeyPatch, freed: int, in_hand: int
@@ -179,6 +201,8 @@ def test_probes_and_scrapes_are_never_turned_away(worker: Worker, request_bytes:
     probe = worker.sent(request_bytes, port)
     assert worker.shedding.is_probe(probe)
     assert worker.shedding.refusal(probe, 10 * MOST) is None
+    worker.shedding.refusal(worker.sent(request_bytes.replace(b"/v2/health/", b"/docs/")), 10 * MOST)  # a caller's
+    assert worker.shedding.told(probe, 10 * MOST) is None
 
 
 def test_a_request_that_is_not_plain_is_left_to_the_parser(worker: Worker) -> None:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from secure_ml_api.packaging.table import Table
+from secure_ml_api.tensors import Column, Datatype, Signature
 
 COLUMNS = ("a", "b", "c", "d")
 TOPICS = {
@@ -79,3 +80,13 @@ def texts(count: int = 1000, seed: int = 5) -> tuple[Array, Array]:
 @cache
 def text_model() -> Any:
     return make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression()).fit(*texts(seed=2))
+
+
+def signature(count: int, datatype: Datatype = "FP64", columns: tuple[str, ...] = COLUMNS) -> Signature:
+    return Signature(
+        task="classification" if count else "regression",
+        columns=tuple(Column(name=name, datatype=datatype) for name in columns),
+        classes=tuple(range(count)),
+        labels=tuple(map(str, range(count))),
+        output_datatype="FP32",
+    )

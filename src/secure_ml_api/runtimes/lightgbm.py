@@ -6,6 +6,7 @@ A package names this runtime only when the person who packed the model agreed th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -23,6 +24,12 @@ log = logging.getLogger(__name__)
 TREES_FILE = "model.lightgbm.txt"
 
 _CATEGORICAL = 1
+# The library's reader is lenient, and takes other values than we would from what is written otherwise than it writes:
+# it drops what is empty between two '=', seeks a tree's names beyond the ends of lines, and ends a tree at a blank line
+# or after 22 others. Of what has these forms, both read the same.
+_HEAD = re.compile(r"(?:(?:[a-z_]+(?:=[^\n]*)?)?\n)*")
+_TREE = re.compile(r"Tree=[0-9]+\n(?:[a-z_]+=[-+.0-9a-zA-Z ]*\n){1,22}\n+")
+_SIZES = "tree_sizes"
 
 
 class LightgbmRuntime:
@@ -80,25 +87,28 @@ def checked_text(data: bytes, signature: Signature) -> str:
     """
     try:
         text = data.decode("utf-8")
-        end = text.index("\nend of trees")
+        end = text.index("\nend of trees") + 1
         if not text.startswith("tree\n") or "\r" in text or "\0" in text:
             raise ValueError("the text is not whole, or has other ends of lines")
         starts = list(_starts(text, end))
-        head = text[: (starts or [end])[0]]
+        head = text[: starts[0]]
         names = _pairs(head)
-        features, groups, classes = int(names["max_feature_idx"]) + 1, _count(names), int(names["num_class"])
-        objective = names.get("objective", "").split()[:1]
+        features, groups, classes = (
+            _natural(names[key]) for key in ("max_feature_idx", "num_tree_per_iteration", "num_class")
+        )
+        features += 1
         trees = (text[first:last] for first, last in pairwise([*starts, end]))
         sound = all(_is_sound(_pairs(tree), features) for tree in unhurried(trees)) and len(starts) % groups == 0
-    except (ValueError, LookupError, OverflowError):
+    except (ValueError, LookupError, OverflowError, ZeroDivisionError):
         raise PackageRefused(f"{TREES_FILE} is no model of LightGBM's in text; pack the model again") from None
     if not sound:
         raise PackageRefused(f"{TREES_FILE} holds trees that lead nowhere, or lines in their leaves")
     wanted = len(signature.classes)
     agrees = features == len(signature.columns) and classes == groups == (wanted if wanted > 2 else 1)
-    if not agrees or (objective in (["binary"], ["multiclass"], ["multiclassova"])) != (wanted > 0):
+    if not agrees or not _is_for(names.get("objective", ""), wanted):
         raise PackageRefused(f"{TREES_FILE} takes or gives other numbers than the signature says")
-    return "\n".join(line for line in head.split("\n") if not line.startswith("tree_sizes=")) + text[len(head) :]
+    kept = (line for line in head.split("\n") if line.partition("=")[0] != _SIZES)
+    return "\n".join(kept) + text[len(head) :]
 
 
 def _starts(text: str, end: int) -> Iterator[int]:
@@ -112,15 +122,31 @@ def _starts(text: str, end: int) -> Iterator[int]:
         at = text.find("\nTree=", at + 1, end)
 
 
-def _count(names: Mapping[str, str]) -> int:
-    count = int(names["num_tree_per_iteration"])
-    if count < 1:
-        raise ValueError("no trees for an answer")
-    return count
-
-
 def _pairs(block: str) -> dict[str, str]:
-    return {key: value for key, divider, value in (line.partition("=") for line in block.split("\n")) if divider}
+    """The values in the head or in a tree, by their names; raises ValueError unless LightGBM reads the same."""
+    if (_TREE if block.startswith("Tree=") else _HEAD).fullmatch(block) is None:
+        raise ValueError("not as LightGBM writes it")
+    lines = [line for line in block.split("\n") if line]
+    found = {key: value for key, _, value in (line.partition("=") for line in lines)}
+    if len(found) != len(lines):
+        raise ValueError("a name that is there twice")
+    return found
+
+
+def _natural(text: str) -> int:
+    """``text`` as a number; LightGBM would read some others otherwise than Python, as 1_0."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("no number")
+    return int(text)
+
+
+def _is_for(objective: str, classes: int) -> bool:
+    """Whether ``objective`` is for so many; LightGBM writes as many probabilities as the objective itself says."""
+    if classes > 2:
+        return re.fullmatch(rf"multiclass(ova)? num_class:{classes}( sigmoid:[-+.0-9e]+)?", objective) is not None
+    if "multiclass" in objective or "num_class" in objective:
+        return False
+    return (objective.partition(" ")[0] == "binary") == (classes == 2)
 
 
 def _is_sound(tree: Mapping[str, str], features: int) -> bool:

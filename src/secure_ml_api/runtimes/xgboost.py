@@ -5,6 +5,8 @@ A package names this runtime only when the person who packed the model agreed th
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ BOOSTER_FILE = "model.xgboost.json"
 _NO_PARENT = 2**31 - 1
 _PROBABILITIES = {"binary:logistic", "multi:softprob"}
 _TREES = b'"trees":['
+_ESCAPED = re.compile(rb"(?<!\\)(?:\\\\)*\\u")
+_OF_CATEGORIES = ("categories", "categories_nodes", "categories_segments", "categories_sizes")
 
 
 class XgboostRuntime:
@@ -83,18 +87,19 @@ def check_trees(data: bytes, signature: Signature) -> None:
     """
     try:
         around, trees = _apart(data)
-        learner = orjson.loads(around)["learner"]
+        learner = _read_as_xgboost_does(around)["learner"]
         booster = learner["gradient_booster"]
         kind = str(booster["name"])
         # Trees that were dropped while training are stored with their weights around them.
         model = booster["gbtree"]["model"] if kind == "dart" else booster["model"]
         shape = learner["learner_model_param"]
-        features, classes, targets = (int(shape[key]) for key in ("num_feature", "num_class", "num_target"))
+        features, classes, targets = (_natural(shape[key]) for key in ("num_feature", "num_class", "num_target"))
         objective = str(learner["objective"]["name"])
         sound = kind in {"gbtree", "dart"} and model["trees"] == []
-        sound &= all(_is_sound(orjson.loads(tree), features) for tree in unhurried(data[place] for place in trees))
+        each = enumerate(unhurried(data[place] for place in trees))
+        sound &= all(_is_sound(_tree(text), number, features) for number, text in each)
         sound &= _fit_together(model, len(trees), groups=max(1, classes))
-    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError):
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError, OverflowError, RecursionError):
         raise PackageRefused(f"{BOOSTER_FILE} is no model of XGBoost's trees in JSON; pack the model again") from None
     if not sound:
         raise PackageRefused(f"{BOOSTER_FILE} holds trees that lead nowhere, or splits on categories")
@@ -123,6 +128,39 @@ def _apart(data: bytes) -> tuple[bytes, list[slice]]:
     return around, trees
 
 
+def _read_as_xgboost_does(around: bytes) -> Any:
+    """What is in the JSON; raises ValueError for names that are there twice, or spelled as XGBoost does not read them.
+
+    It leaves ``\\u0061`` as it stands, and takes what begins otherwise than with ``{"`` for another format.
+    """
+    orjson.loads(around)  # which knows how deep is too deep
+    if not around.startswith(b'{"') or _ESCAPED.search(around):
+        raise ValueError("not as XGBoost writes it")
+    return json.loads(around, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name that is there twice")
+    return found
+
+
+def _tree(text: bytes) -> dict[str, Any]:
+    """One tree; its names stand before the only colons, so that these tell whether one is there twice."""
+    tree: dict[str, Any] = orjson.loads(text)
+    if b"\\" in text or text.count(b":") != len(tree) + len(tree["tree_param"]):
+        raise ValueError("not as XGBoost writes it")
+    return tree
+
+
+def _natural(text: str) -> int:
+    """``text`` as a number; XGBoost would read some others otherwise than Python, as 1_0."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("no number")
+    return int(text)
+
+
 def _fit_together(model: dict[str, Any], trees: int, groups: int) -> bool:
     """Whether each tree is for one of the ``groups`` of answers, and the rounds of training end at the last tree."""
     group, ends = (np.array(model[key], np.int64) for key in ("tree_info", "iteration_indptr"))
@@ -130,12 +168,18 @@ def _fit_together(model: dict[str, Any], trees: int, groups: int) -> bool:
     return known and ends.size > 0 and ends[0] == 0 and ends[-1] == trees and bool((np.diff(ends) >= 0).all())
 
 
-def _is_sound(tree: dict[str, Any], features: int) -> bool:
+def _is_sound(tree: dict[str, Any], number: int, features: int) -> bool:
+    """Whether ``tree`` leads somewhere and stands at the place that it names, where XGBoost puts it."""
     names = ("left_children", "right_children", "split_indices", "parents")
     left, right, split, parents = (np.array(tree[key], np.int64) for key in names)
-    nodes = int(tree["tree_param"]["num_nodes"])
-    each = (*names, "split_conditions", "default_left", "base_weights")
-    if nodes < 1 or any(len(tree[key]) != nodes for key in each) or tree["categories"]:
+    about = tree["tree_param"]
+    nodes = _natural(about["num_nodes"])
+    each = (*names, "split_conditions", "default_left", "base_weights", "split_type")
+    if nodes < 1 or any(len(tree[key]) != nodes for key in each):
+        return False
+    if any(tree["split_type"]) or any(tree[key] for key in _OF_CATEGORIES):
+        return False
+    if tree["id"] != number or about["size_leaf_vector"] not in {"0", "1"}:
         return False
     inner = left != -1
     fits = bool(((split[inner] >= 0) & (split[inner] < features)).all()) and bool(((right != -1) == inner).all())

@@ -14,6 +14,9 @@ from ..errors import PackingError
 from ..models.manifest import TrainingData
 
 _LONGEST = {"name": 200, "licence": 200, "description": 2000}
+# More is nobody's data, and no number of JSON's that every reader knows.
+_LONGEST_NUMBER = 18
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _MAGIC_PARQUET, _MAGIC_NPY = b"PAR1", b"\x93NUMPY"
 
 
@@ -49,6 +52,8 @@ def _day(text: str) -> date:
 def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise PackingError(f"rows of the data is a whole number, and not {text!r}")
+    if len(text) > _LONGEST_NUMBER:
+        raise PackingError(f"rows of the data is a whole number of at most {_LONGEST_NUMBER} digits")
     return int(text)
 
 
@@ -61,7 +66,7 @@ def _digest(file: Path) -> str:
 
 
 def _rows_of(file: Path | None) -> int | None:
-    """The rows of CSV behind its header, of Parquet and of a NumPy array; None of anything else."""
+    """The rows of CSV and TSV, by name, behind the header, of Parquet and of a NumPy array; None of anything else."""
     if file is None:
         return None
     try:
@@ -73,8 +78,11 @@ def _rows_of(file: Path | None) -> int | None:
             import pyarrow.parquet
 
             return int(pyarrow.parquet.read_metadata(file).num_rows)
+        separator = _SEPARATORS.get(file.suffix.lower())
+        if separator is None:  # text of any other kind has lines, too, and no header
+            return None
         with file.open(encoding="utf-8-sig", newline="") as text:
-            return max(0, sum(1 for row in csv.reader(text, strict=True) if row) - 1)
+            return max(0, sum(1 for row in csv.reader(text, delimiter=separator, strict=True) if row) - 1)
     except (ValueError, IndexError, ImportError, csv.Error):  # of Arrow and of text that is none, too
         return None
     except OSError as error:

@@ -40,6 +40,14 @@ def test_rows_of_parquet_and_of_arrays_are_counted_and_of_other_files_not(tmp_pa
     assert rows == [3, 5, None]
 
 
+def test_lines_of_files_that_are_not_named_as_tables_are_no_rows(tmp_path: Path) -> None:
+    lines = "".join(f'{{"a": {number}}}\n' for number in range(1000))
+    for name in ("data.jsonl", "data.txt", "data", "DATA.CSV", "data.tsv"):
+        (tmp_path / name).write_text(lines)
+    found = {each.name: told.rows for each in tmp_path.iterdir() if (told := training_data({}, each))}
+    assert found == {"data.jsonl": None, "data.txt": None, "data": None, "DATA.CSV": 999, "data.tsv": 999}
+
+
 def test_rows_that_are_said_go_before_those_of_the_file(tmp_path: Path) -> None:
     (tmp_path / "part.csv").write_text("a\n1\n")
     told = training_data({"rows": "1000000"}, tmp_path / "part.csv")
@@ -52,6 +60,7 @@ def test_rows_that_are_said_go_before_those_of_the_file(tmp_path: Path) -> None:
     [
         ({"as_of": "May"}, "as_of of the data is a day such as 2026-05-31, and not 'May'"),
         ({"rows": "many"}, "rows of the data is a whole number, and not 'many'"),
+        ({"rows": "9" * 5000}, "rows of the data is a whole number of at most 18 digits"),
         ({"rows": "-1"}, "rows of the data is a whole number, and not '-1'"),
         ({"licence": "x" * 201}, "licence of the data is at most 200 characters long"),
         ({"owner": "me"}, "nothing is kept of the data as 'owner'; say name, description, licence, as_of or rows"),

@@ -154,8 +154,8 @@ class Caretaker:
         """The folder as it is, when it is due, and what is announced beside that: only this is verified anew."""
         announced = self._announced(wanted)
         if self._is_folder_due:
-            self._is_folder_due = False
             self._refresh(self._taken, None)
+            self._is_folder_due = False  # not before: what fails is due at the next look again
         if announced:
             self._refresh(wanted, announced)
 

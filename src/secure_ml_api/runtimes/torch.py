@@ -153,6 +153,9 @@ def _architecture(name: str) -> Any:
     found = [point for point in entry_points(group=GROUP) if point.name == name]
     if not found:
         raise PackageRefused(f"no installed distribution has the architecture {name!r} (entry points of {GROUP})")
+    if len(found) > 1:
+        offered = ", ".join(sorted(point.dist.name if point.dist is not None else point.value for point in found))
+        raise PackageRefused(f"the architecture {name!r} is offered by {offered}; uninstall all but one")
     try:
         return found[0].load()
     except Exception as error:  # noqa: BLE001 - the code is somebody else's

@@ -71,6 +71,21 @@ def test_layers_that_branch_and_join_are_written_as_they_are(joined: str) -> Non
     assert_written(keras.Model(given, layers.Dense(CLASSES)(layers.Flatten()(JOINED[joined](given)))))
 
 
+def test_a_function_that_only_has_the_name_of_an_activation_is_not_taken_for_it() -> None:
+    def relu(given: Any) -> Any:
+        return given * 2
+
+    for layer in (layers.Dense(CLASSES, activation=relu), layers.Activation(relu)):
+        with pytest.raises(Inapplicable, match=r"activation 'relu', which is code of its own"):
+            keras_graph(keras_model(layer), FEATURES)
+
+
+def test_an_embedding_counts_numbers_below_nought_from_its_end_as_keras_does() -> None:
+    assert_written(
+        keras_model(layers.Rescaling(0.01, offset=-2), layers.Embedding(4, 5), layers.GlobalAveragePooling1D())
+    )
+
+
 def test_a_layer_that_is_called_twice_is_written_twice_with_the_same_weights() -> None:
     given = keras.Input((FEATURES,))
     shared = layers.Dense(FEATURES, activation="tanh")

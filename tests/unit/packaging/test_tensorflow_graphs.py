@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from secure_ml_api.errors import PackingError
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.networks.keras_model import KerasNetwork
 from secure_ml_api.packaging.networks.saved_model import SavedModelNetwork
+from secure_ml_api.packaging.networks.tensorflow_graph import tensorflow_graph
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import pack, pack_network
 from secure_ml_api.runtimes.onnx import OnnxRuntime
@@ -109,6 +111,29 @@ def test_saved_model_of_one_number_is_two_classes_as_is_said(store: Store, tmp_p
     pack_network(SavedModelNetwork(tmp_path / "net"), table(), store=store, name="net", options=options)
     wanted = 1 / (1 + np.exp(-ROWS.sum(axis=1)))
     np.testing.assert_allclose(graph_answers(store)[:, 1], wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_saved_model_of_one_feature_that_takes_no_columns_is_given_none(tmp_path: Path) -> None:
+    module = tensorflow.Module()
+    module.serve = tensorflow.function(
+        lambda rows: tensorflow.stack([rows, -rows], axis=1),
+        input_signature=[tensorflow.TensorSpec([None], tensorflow.float32)],
+    )
+    tensorflow.saved_model.save(module, str(tmp_path / "net"), signatures={"serving_default": module.serve})
+    found = SavedModelNetwork(tmp_path / "net").outputs(ROWS[:, :1])
+    np.testing.assert_array_equal(found, np.column_stack((ROWS[:, 0], -ROWS[:, 0])))
+
+
+@pytest.mark.parametrize("level", [logging.NOTSET, logging.WARNING])
+def test_writing_a_graph_leaves_the_log_of_tf2onnx_as_it_was(level: int) -> None:
+    log = logging.getLogger("tf2onnx")
+    before = log.level
+    try:
+        log.setLevel(level)
+        tensorflow_graph(lambda rows: tensorflow.nn.relu(rows), FEATURES)
+        assert log.level == level
+    finally:
+        log.setLevel(before)
 
 
 def test_keras_layers_without_a_form_become_a_graph_too(store: Store) -> None:

@@ -34,6 +34,9 @@ def activation(nodes: Nodes, given: str, function: Any) -> str:
     if function is None:
         return given
     name = getattr(function, "__name__", type(function).__name__)
+    # Anyone may have a function of such a name; those of keras.ops have other numbers than the activations.
+    if (name in _OPERATORS or name in _SEVERAL or name == "linear") and not _is_keras_own(function):
+        raise Inapplicable(f"no graph is written for the activation {name!r}, which is code of its own")
     if name == "linear":
         return given
     if name in _OPERATORS:
@@ -42,6 +45,10 @@ def activation(nodes: Nodes, given: str, function: Any) -> str:
     if name in _SEVERAL:
         return _SEVERAL[name](nodes, given)
     raise Inapplicable(f"no graph is written for the activation {name!r}")
+
+
+def _is_keras_own(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")).startswith("keras.src.activations.")
 
 
 def _gelu(nodes: Nodes, given: str) -> str:

@@ -74,6 +74,6 @@ class SavedModelNetwork:
         import tensorflow
 
         given = tensorflow.convert_to_tensor(rows)
-        if len(self._row_shape) > 1:
+        if len(self._row_shape) != 1:
             given = tensorflow.reshape(given, [-1, *self._row_shape])
         return self._serve(**{self._name: given})[self._gives]

@@ -6,7 +6,8 @@ This is for what has no layers to write it by: SavedModels, and layers of Keras 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..graphs.writer import Inapplicable
@@ -28,11 +29,11 @@ def tensorflow_graph(called: Callable[[Any], Any], features: int) -> Any:
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[tensorflow]'`"
         raise Inapplicable(f"tf2onnx, which writes operators of TensorFlow, is not installed; {remedy}") from None
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what it has to say is raised below
     spec = tensorflow.TensorSpec([None, features], tensorflow.float32, name="given")
     function = tensorflow.function(called, input_signature=[spec])
     width = called(tensorflow.zeros([1, features])).numpy().size
-    model, _ = tf2onnx.convert.from_function(function, input_signature=[spec], opset=_OPSET)
+    with _silent(logging.getLogger("tf2onnx")):  # what it has to say is raised below
+        model, _ = tf2onnx.convert.from_function(function, input_signature=[spec], opset=_OPSET)
     _write_erfc(model.graph)
     unknown = sorted({node.op_type for node in model.graph.node if not onnx.defs.has(node.op_type, node.domain)})
     if unknown:
@@ -41,6 +42,16 @@ def tensorflow_graph(called: Callable[[Any], Any], features: int) -> Any:
     # How many numbers a row gets is not always known to TensorFlow, and decides what they are.
     output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, ["rows", width]))
     return model
+
+
+@contextmanager
+def _silent(log: logging.Logger) -> Iterator[None]:
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _write_erfc(graph: Any) -> None:

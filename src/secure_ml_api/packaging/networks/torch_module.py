@@ -24,7 +24,7 @@ _BOOLEAN = f"{_LEFT_THE_GRAPH}Python boolean"
 
 
 class TorchNetwork:
-    """``module`` in evaluation mode, on the CPU.
+    """``module`` itself, no copy: it is moved to the CPU and put into evaluation mode, and stays there.
 
     ``architecture`` names the entry point that builds it, from the keyword arguments ``parameters``, where it may be
     served by PyTorch itself. ``row_shape`` is what one row of features becomes before the module sees it.

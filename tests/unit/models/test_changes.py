@@ -390,3 +390,21 @@ def test_a_canary_that_is_decided_anew_is_not_the_one_that_was_withheld(
 def test_a_spoiled_list_of_the_withheld_withholds_nothing(on_trial: Store, changes: Changes, spoiled: bytes) -> None:
     (on_trial.models_directory.parent / "withheld.json").write_bytes(spoiled)
     assert Worker(on_trial, changes).registry.canary("tiny") is not None
+
+
+def test_a_change_of_the_folder_that_could_not_be_taken_is_still_due(
+    store: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Worker(store, changes, watch_seconds=0.001)
+    publish(store, version="2")
+    refresh = worker.registry.refresh
+
+    def failing(names: object) -> None:
+        monkeypatch.setattr(worker.registry, "refresh", refresh)
+        raise OSError("the disk hiccups")
+
+    monkeypatch.setattr(worker.registry, "refresh", failing)
+    with pytest.raises(OSError, match="hiccups"):
+        worker.start()
+    worker.caretaker._look()
+    assert [model.version for model in _models(worker.registry.models())] == ["1", "2"]

@@ -21,6 +21,8 @@ from .withheld import Withheld
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.1
+# What fails is tried again, and told again, no more often than this.
+_AFTER_FAILURE_SECONDS = 5.0
 # Who has waited for so long loads beside the others: one of them may hang.
 _PATIENCE_SECONDS = 60.0
 
@@ -137,6 +139,7 @@ class Caretaker:
                 self._look()
             except Exception:
                 log.exception("the models folder could not be looked at")
+                self._stopped.wait(_AFTER_FAILURE_SECONDS)
 
     def _look(self) -> None:
         """Take what has changed, as soon as it is this worker's turn."""

@@ -250,6 +250,19 @@ def test_caller_is_told_when_a_worker_takes_too_long(worker: Worker, changes: Ch
         worker.caretaker.change("tiny", lambda store: store.load("tiny"), time.monotonic() + 0.1)
 
 
+def test_what_fails_is_tried_again_after_a_pause(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) > 4
+
+    monkeypatch.setattr(worker.caretaker, "_look", lambda: 1 // 0)
+    monkeypatch.setattr(worker.caretaker._stopped, "wait", wait)
+    worker.caretaker._live()
+    assert pauses[1::2] == [5.0, 5.0]
+
+
 def test_watched_folder_needs_no_word(store: Store, changes: Changes) -> None:
     worker = Worker(store, changes, watch_seconds=0.05).start()
     publish(store, version="2")

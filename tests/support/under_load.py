@@ -67,14 +67,25 @@ class Loaded:
 
 
 class Probes:
-    """Asks the server ten times a second, while the ``with`` block runs, whether it is ready."""
+    """Asks the same again and again while the ``with`` block runs, on a new connection each time, as probes do."""
 
-    def __init__(self, running: RunningServer) -> None:
+    def __init__(self, running: RunningServer, path: str, *, port: int, every_seconds: float) -> None:
         self._running = running
+        self._path, self._port = path, port
+        self._every_seconds = every_seconds
         self._stopped = Event()
         self._thread = Thread(target=self._ask, daemon=True)
         self.statuses: set[int] = set()
         self.longest_seconds = 0.0
+
+    @classmethod
+    def of_readiness(cls, running: RunningServer) -> Self:
+        return cls(running, "/v2/health/ready", port=running.port, every_seconds=0.1)
+
+    @classmethod
+    def of_metrics(cls, running: RunningServer) -> Self:
+        """Scrapes: more seldom, as each costs milliseconds of CPU, and yet far more often than any Prometheus asks."""
+        return cls(running, "/metrics", port=running.metrics_port, every_seconds=0.5)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -83,11 +94,12 @@ class Probes:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         self._thread.join(60)
+        assert not self._thread.is_alive(), f"{self._path} was not answered"
 
     def _ask(self) -> None:
-        while not self._stopped.wait(0.1):
+        while not self._stopped.wait(self._every_seconds):
             begun = perf_counter()
-            self.statuses.add(self._running.get("/v2/health/ready").status)
+            self.statuses.add(self._running.get(self._path, port=self._port).status)
             self.longest_seconds = max(self.longest_seconds, perf_counter() - begun)
 
 

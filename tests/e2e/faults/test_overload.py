@@ -12,7 +12,10 @@ from support.fault_table import Figures
 from support.open_loop import Outcome
 from support.under_load import Loaded, Probes, milliseconds, overloadable
 
-ALWAYS = "every refusal with Retry-After; probes answered; normal within 5 s"
+PROBE_SECONDS = 1.0
+ALWAYS = (
+    f"every refusal with Retry-After; probes and scrapes answered in less than {PROBE_SECONDS:g} s; normal within 5 s"
+)
 PROMISED = f"goodput ≥ 90 % of peak; accepted p99 ≤ 2 × that at 80 % load; refusals < 50 ms; {ALWAYS}"
 # The first second of an overload is not in the percentiles: until the first bound is met nobody knows that it is one.
 ONSET_SECONDS = 1.0
@@ -75,8 +78,10 @@ def overloadable_server(
         seconds, used = (5.0 if full else 1.0), loaded.cpu_seconds()
         peak = loaded.peak(crowd, seconds)
         per_cpu_second = peak * seconds / (loaded.cpu_seconds() - used)
-        calm = loaded.load(crowd, 0.8 * peak, 10.0 if full else 0.5)
-        yield Overloadable(loaded, work, worker_class, crowd, peak, per_cpu_second, calm.of(200).latency(99))
+        # The least of some: what else the machine does makes one of them slow, and the bound that follows wide.
+        calm = [loaded.load(crowd, 0.8 * peak, 4.0 if full else 0.5) for _ in range(3 if full else 1)]
+        calm_p99 = min(outcome.of(200).latency(99) for outcome in calm)
+        yield Overloadable(loaded, work, worker_class, crowd, peak, per_cpu_second, calm_p99)
 
 
 def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
@@ -84,7 +89,8 @@ def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
 ) -> None:
     server, seconds = overloadable_server, 10.0 if full else 2.0
     used = server.loaded.cpu_seconds()
-    with Probes(server.loaded.running) as probes:
+    running = server.loaded.running
+    with Probes.of_readiness(running) as probes, Probes.of_metrics(running) as scrapes:
         outcome = server.loaded.load(server.request, times * server.peak, seconds)
     per_cpu = len(outcome.of(200).answers) / (server.loaded.cpu_seconds() - used) / server.peak_per_cpu_second
     after = server.loaded.load(server.request, 0.5 * server.peak, 5.0 if full else 2.0)
@@ -99,7 +105,7 @@ def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
         f"goodput {goodput:.0%} of {server.peak:.0f}/s{on_cpu}",
         f"accepted {_latencies(served)} (p99 at 80 %: {milliseconds(server.calm_p99)})",
         f"refused {_latencies(refused)}",
-        f"slowest probe {milliseconds(probes.longest_seconds)}",
+        f"slowest probe {milliseconds(probes.longest_seconds)}, scrape {milliseconds(scrapes.longest_seconds)}",
         f"half the peak afterwards: {_normal_from(after)}",
         f"the load itself was late by {milliseconds(lateness)} (p99)" + ("" if is_judged else ", too late to judge by"),
     )
@@ -111,7 +117,8 @@ def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
     )
     assert set(outcome.statuses()) == {200, 503}, outcome.errors()
     assert all(answer.retry_after for answer in outcome.of(503).answers)
-    assert probes.statuses == {200}
+    assert probes.statuses == scrapes.statuses == {200}
+    assert max(probes.longest_seconds, scrapes.longest_seconds) < (PROBE_SECONDS if full else 5)
     assert after.between(1.5, 5.0).share(200) >= 0.95
     if full and is_promised:
         assert (goodput if server.work.sleeps else max(goodput, per_cpu)) >= 0.9

@@ -19,6 +19,7 @@ from support.server import ClientSecret, RunningServer, wait_until
 RATE = 60
 HOUR = 3600
 QUOTA = 3
+DEADLINE_SECONDS, PROMPTLY = 1.5, 0.25
 
 
 class ClockServer(Loaded):
@@ -99,7 +100,9 @@ def test_setting_the_clock_by_an_hour_moves_no_deadline_and_no_quota(
 
         def hang() -> int:
             begun = time.monotonic()
-            reply = server.ask("slow-stuck", *for_ever("slow-stuck"), headers={"Request-Timeout": "1.5"})
+            reply = server.ask(
+                "slow-stuck", *for_ever("slow-stuck"), headers={"Request-Timeout": str(DEADLINE_SECONDS)}
+            )
             hung_for.append(time.monotonic() - begun)
             return reply.status
 
@@ -121,13 +124,16 @@ def test_setting_the_clock_by_an_hour_moves_no_deadline_and_no_quota(
         figures.add(
             f"clock set an hour forward and back, ×{times} ({worker_class})",
             f"open loop, {RATE} requests a second for {took} s to a quick model",
-            f"{in_words(outcome)}; deadlines of 1.5 s: 504 after {max(hung_for):.2f} s at most; requests in flight: "
-            f"{finished.count(200)} of {len(finished)} answered; a used-up quota says wait {waits[0]} s before, "
-            f"{waits[-1]} s after; tokens that had ended refused, new ones taken at once",
-            must_hold="deadlines and quotas behave",
+            f"{in_words(outcome)}; deadlines of {DEADLINE_SECONDS} s: 504 after {max(hung_for):.2f} s at most; "
+            f"requests in flight: {finished.count(200)} of {len(finished)} answered; "
+            f"a used-up quota says wait {waits[0]} s before, {waits[-1]} s after; "
+            "tokens that had ended refused, new ones taken at once",
+            must_hold=f"504 at most {PROMPTLY:g} s after the deadline; quotas and requests in flight do not notice",
         )
         assert set(outcome.statuses()) == {200}
         assert set(finished) == {200}
-        assert all(1.5 <= seconds < 5 for seconds in hung_for)
+        # What the load was late by, for the same machine, an answer may be late by too.
+        latest = DEADLINE_SECONDS + PROMPTLY + load.outcome.lateness(100) if full else 5
+        assert all(DEADLINE_SECONDS <= seconds < latest for seconds in hung_for)
         assert waits == sorted(waits, reverse=True)
         assert HOUR - 120 < waits[-1] <= HOUR

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import pytest
 from support.fault_table import Figures
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words, owners
 from support.open_loop import Outcome
+from support.redis_server import RedisServer
 from support.server import Reply, RunningServer, reply_of, wait_until
 
 RATE = 100
@@ -136,22 +138,37 @@ def is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """At length also where quotas are counted elsewhere."""
+    if "counts_in" in metafunc.fixturenames:
+        full = bool(metafunc.config.getoption("--figures"))
+        metafunc.parametrize("counts_in", ("here", "redis") if full else ("here",), scope="module")
+
+
 @pytest.fixture(scope="module")
-def server(worker_class: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    with RunningServer(
-        tmp_path_factory.mktemp("killed") / "home", "--workers", "2", command=HANGING, environ=QUIETLY
-    ) as running:
-        yield Loaded(running)
+def server(worker_class: str, counts_in: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    directory, environ = tmp_path_factory.mktemp("killed"), dict(QUIETLY)
+    with ExitStack() as running:
+        if counts_in == "redis":
+            environ["SECURE_ML_API_STATE__URL"] = running.enter_context(RedisServer(directory)).url
+        started = RunningServer(directory / "home", "--workers", "2", command=HANGING, environ=environ)
+        yield Loaded(running.enter_context(started))
+
+
+def wait_until_nobody_is_in_flight(running: RunningServer) -> None:
+    """Who was killed took its callers along: none of them is counted for ever."""
+    wait_until(lambda: running.metric("secure_ml_api_in_flight") == 0, what="nobody in flight, as the gauge says")
 
 
 def test_killing_workers_under_load_costs_their_own_connections_and_no_count(
-    server: Loaded, worker_class: str, figures: Figures, full: bool
+    server: Loaded, worker_class: str, counts_in: str, figures: Figures, full: bool
 ) -> None:
     running, times = server.running, 20 if full else 2
     counted_before = running.metric("secure_ml_api_requests_total", route=PREDICT, status="200")
     with server.load_meanwhile(RATE) as load, Metered(server) as metered:
         killed = [kill_one(running) for _ in range(times)]
         seconds = load.now()
+    wait_until_nobody_is_in_flight(running)
     charged = metered.charged()
     counted = running.metric("secure_ml_api_requests_total", route=PREDICT, status="200") - counted_before
     outcome: Outcome = load.outcome
@@ -159,12 +176,12 @@ def test_killing_workers_under_load_costs_their_own_connections_and_no_count(
     lost, replaced = sent - answered, max(each.replaced_seconds for each in killed)
     exposed = sum(each.callers for each in killed)
     figures.add(
-        f"kill −9 of a worker, ×{times} ({worker_class})",
+        f"kill −9 of a worker, ×{times}{', quotas in Redis' if counts_in == 'redis' else ''} ({worker_class})",
         LOAD.format(rate=RATE, seconds=round(seconds)) + f"; {CONNECTIONS} idle connections at each kill",
         f"{in_words(outcome)}; a successor answered after {replaced:.2f} s at most; {lost} lost of {sent}, while the "
         f"killed had {exposed} connections; {counted:.0f} counted, of the {metered.sent} of one client "
         f"{metered.answered} answered and {charged} charged",
-        must_hold="only that worker's connections are lost; replaced in ≤ 2 s; counters stay right",
+        must_hold="only that worker's connections are lost; replaced in ≤ 2 s; counters right; none left in flight",
     )
     assert set(outcome.statuses()) <= {200, 0}
     assert lost <= exposed  # each connection carries one request at a time
@@ -195,3 +212,4 @@ def test_places_in_flight_of_a_killed_worker_are_free_at_once(server: Loaded) ->
         assert [each.result() for each in held] == [0] * PLACES
         wait_until(lambda: len(running.worker_pids() - before) == 2 and ask(0.0) == 200, what="the successors")
         assert list(callers.map(ask, [0.2] * PLACES)) == [200] * PLACES
+    wait_until_nobody_is_in_flight(running)

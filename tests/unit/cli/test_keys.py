@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,33 @@ def test_emergency_refuses_the_tokens_of_before(lodge: Lodge, run: Console) -> N
     lodge.authenticator.refresh()
     with pytest.raises(TokenRefused):
         lodge.authenticator.authenticate(f"Bearer {token}")
+
+
+def test_changes_of_keys_are_in_the_audit_trail_with_their_operator(lodge: Lodge, run: Console) -> None:
+    first, second = (key["kid"] for key in json.loads(run("keys", "list", "--json").stdout))
+    run("keys", "rotate")
+    third = json.loads(run("keys", "retire", second, "--json").stdout)["kid"]
+    fourth = json.loads(run("keys", "retire", third, "--now", "--json").stdout)["kid"]
+    assert len({first, second, third, fourth}) == 4
+    assert audited(run, "key.rotate") == [{"active": second}]
+    assert audited(run, "key.retire") == [
+        {"active": third, "kid": second, "immediately": False},
+        {"active": fourth, "kid": third, "immediately": True},
+    ]
+    assert run("audit", "verify").status == 0
+
+
+def test_keys_that_were_not_changed_leave_no_line_in_the_audit_trail(lodge: Lodge, run: Console) -> None:
+    run("keys", "list")
+    run("keys", "retire", "nobody")
+    assert audited(run, "key.rotate") == audited(run, "key.retire") == []
+
+
+def audited(run: Console, event: str) -> list[dict[str, object]]:
+    """What the lines of ``event`` say, the eldest first; each was done by this user, and went well."""
+    lines = json.loads(run("audit", "list", "--event", event, "--json").stdout)
+    assert all((line["actor"], line["outcome"]) == (f"operator:uid={os.getuid()}", "ok") for line in lines)
+    return [line["details"] for line in lines]
 
 
 def test_emergency_works_while_the_database_is_away(lodge: Lodge, run: Console, tmp_path: Path) -> None:

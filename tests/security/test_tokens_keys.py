@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -29,6 +32,49 @@ def bait() -> Iterator[socket.socket]:
         yield listening
 
 
+# What Python tells its audit hooks of whoever looks for something outside of the memory of the process.
+OUTWARD = (
+    "open",
+    "os.listdir",
+    "os.scandir",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "subprocess.Popen",
+    "socket.connect",
+    "socket.getaddrinfo",
+    "socket.sendto",
+    "sqlite3.connect",
+)
+
+
+class Watch:
+    """What this thread does outside of its memory while it is on; no hook can be taken back, so it rests."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, tuple[Any, ...]]] = []
+        self._watched: int | None = None
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self._watched == threading.get_ident() and event in OUTWARD:
+            self.seen.append((event, arguments))
+
+    @contextmanager
+    def on(self) -> Iterator[None]:
+        self.seen.clear()
+        self._watched = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._watched = None
+
+
+@pytest.fixture(scope="module")
+def watch() -> Watch:
+    return Watch()
+
+
 @pytest.mark.parametrize(
     "kid",
     [
@@ -51,9 +97,21 @@ def bait() -> Iterator[socket.socket]:
         True,
     ],
 )
-def test_kid_is_looked_up_in_memory_only(lodge: Lodge, kid: object) -> None:
+def test_kid_is_looked_up_in_memory_only(lodge: Lodge, watch: Watch, kid: object) -> None:
     token = signed(good_header(lodge) | {"kid": kid}, good_claims(lodge), server_key(lodge))
-    assert refused(lodge, token) == "unknown_key"
+    with watch.on():
+        assert refused(lodge, token) == "unknown_key"
+    assert watch.seen == []
+
+
+def test_watch_sees_files_that_are_opened_and_addresses_that_are_asked(watch: Watch, bait: socket.socket) -> None:
+    """Or the test before would hold of a server that does both."""
+    with watch.on():
+        with open("/dev/null", "rb"):  # noqa: PTH123 — as whoever takes a name for a path would
+            pass
+        with socket.create_connection(bait.getsockname()):
+            pass
+    assert {event for event, _ in watch.seen} >= {"open", "socket.connect"}
 
 
 def test_token_without_kid_is_refused(lodge: Lodge) -> None:

@@ -27,7 +27,7 @@ from .exchange import Exchanges
 from .gathering import Room
 from .listening import NoRoom, next_connection, stop_handshakes
 from .turning_away import TurningAway
-from .waiting import PATIENCE_SECONDS
+from .waiting import PATIENCE_SECONDS, SWEEP_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +54,8 @@ class GuardedThreads(TurningAway):
         self._longest_wait_seconds = self._limits.request_deadline_seconds + _GRACE_SECONDS
         self._metrics = Metrics()
         self._room = Room(_ROOM_FOR_BODIES * self._limits.body_limit_bytes)
+        self._is_short = False  # of descriptors, or of what else a connection needs, when last one was to be taken
+        self._accepts_again_at = 0.0
 
     def run(self) -> None:
         certificates: Certificates | None = self.app.certificates
@@ -72,7 +74,7 @@ class GuardedThreads(TurningAway):
         """The main loop, until the end."""
         while self.alive:
             self.notify()
-            self.set_accept_enabled(self._open_connections() < self.worker_connections)
+            self.set_accept_enabled(self._takes_connections())
             self._turn()
             if not self.is_parent_alive():
                 break
@@ -88,17 +90,28 @@ class GuardedThreads(TurningAway):
         self._count()
         return self._exchanges.serve(conn)
 
+    def _takes_connections(self) -> bool:
+        """Whether there is room for another, as far as can be told without taking it."""
+        if self._is_short and time.monotonic() < self._accepts_again_at:
+            return False
+        return self._open_connections() < self.worker_connections
+
     def accept(self, listener: Any) -> None:
         """Take the next few connections and wait for their requests."""
         for _ in range(_ACCEPTED_IN_TURN):
             try:
                 came = next_connection(listener)
             except NoRoom as shortage:
-                logger.warning("no new connections for now: %s", shortage)
-                self.set_accept_enabled(False)  # the next turn tries again
+                # Those who wait make the listener ready all the time: trying at each turn, or saying so, never ends.
+                self._accepts_again_at = time.monotonic() + SWEEP_SECONDS
+                self.set_accept_enabled(False)
+                if not self._is_short:
+                    self._is_short = True
+                    logger.warning("no new connections for now: %s", shortage)
                 return
             if came is None:
                 return
+            self._is_short = False
             self._admit(*came, listener)
 
     def _admit(self, sock: socket.socket, client: Any, listener: Any) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import OperatorError, SettingsError
 from ..settings import SECTIONS, Settings
 from .common import home_option, json_option, load, say
+
+if TYPE_CHECKING:
+    from ..server.checkup import Finding
 
 
 @click.command()
@@ -21,7 +24,7 @@ from .common import home_option, json_option, load, say
 def command(home: Path, list_settings: bool, as_json: bool) -> None:
     """Check configuration, permissions, ports, storage, clock and models.
 
-    One line for each; exits with 1 when something is wrong.
+    One line for each; exits with 1 when something is wrong. What is only warned of changes nothing of that.
     """
     from ..server.checkup import Finding, examine
 
@@ -36,17 +39,26 @@ def command(home: Path, list_settings: bool, as_json: bool) -> None:
             return
         findings = list(examine(settings))
     width = max(len(finding.name) for finding in findings)
-    payload = [{"name": finding.name, "ok": finding.ok, "detail": finding.detail} for finding in findings]
+    payload = [
+        {"name": finding.name, "ok": finding.ok, "warning": finding.warns, "detail": finding.detail}
+        for finding in findings
+    ]
     wrong_count = sum(not finding.ok for finding in findings)
     say(
         {"ok": not wrong_count, "checks": payload},
         as_json,
-        [f"{'✓ ok   ' if each.ok else '✗ wrong'}  {each.name:<{width}}  {each.detail}" for each in findings],
+        [f"{_mark(each)}  {each.name:<{width}}  {each.detail}" for each in findings],
     )
     if wrong_count:
         raise OperatorError(
             f"{wrong_count} of {len(findings)} checks found something wrong; their lines say what to do"
         )
+
+
+def _mark(finding: Finding) -> str:
+    if not finding.ok:
+        return "✗ wrong"
+    return "! warn " if finding.warns else "✓ ok   "
 
 
 def _rows(settings: Settings) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ from .arbiter import ServerArbiter
 from .board import Board
 from .certificates import Certificates
 from .config import bound_library_threads, forbid_core_files, gunicorn_settings, raise_descriptor_limit
+from .exposure import exposure
 from .lock import lock_home
 from .metrics_door import MetricsDoor
 from .ports import check_ports
@@ -182,6 +183,9 @@ def serve(
     forbid_core_files()
     prepare(settings)
     configure_logging(settings.telemetry)
+    warning = exposure(settings.server)
+    if warning is not None:
+        logger.warning(warning)
     _wipe_run_directory(settings)
     application = ServerApplication(read, program or standard_program())
     application.wsgi()

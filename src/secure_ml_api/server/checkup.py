@@ -17,6 +17,7 @@ from ..errors import KeyFileError, OperatorError, StorageUnavailable
 from ..settings import Settings
 from .capacity import usable_bytes, usable_cpus, worker_count
 from .config import SPARE_DESCRIPTORS, gunicorn_settings
+from .exposure import exposure
 from .lock import is_locked
 from .ports import port_complaint
 from .tls import TlsFiles, secured
@@ -30,11 +31,12 @@ _CERTIFICATE_DAYS = 14
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """One thing looked at; what is well enough to serve with may still ask for something (``warns``)."""
 
     name: str
     ok: bool
     detail: str
+    warns: bool = False
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -56,6 +58,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     )
     for name, check in checks:
         yield _finding(name, check)
+    yield _address(settings)
     yield from _models(settings)
 
 
@@ -144,6 +147,13 @@ def _port(settings: Settings, port: int, path: str, *, serves: bool) -> str:
     if serves and _answers(host, port, path, tls=tls):
         return f"{host} port {port} is the running server's"
     raise OperatorError(f"{host} port {port} {complaint}; choose another in the section [server]")
+
+
+def _address(settings: Settings) -> Finding:
+    warning = exposure(settings.server)
+    if warning is not None:
+        return Finding("address", True, warning, warns=True)
+    return Finding("address", True, f"{settings.server.host} is inner, or there is a proxy or TLS between")
 
 
 def _answers(host: str, port: int, path: str, *, tls: bool) -> bool:

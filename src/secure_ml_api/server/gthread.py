@@ -94,7 +94,8 @@ class GuardedThreads(TurningAway):
         """Whether there is room for another, as far as can be told without taking it."""
         if self._is_short and time.monotonic() < self._accepts_again_at:
             return False
-        return self._open_connections() < self.worker_connections
+        has_room: bool = self._open_connections() < self.worker_connections
+        return has_room
 
     def accept(self, listener: Any) -> None:
         """Take the next few connections and wait for their requests."""

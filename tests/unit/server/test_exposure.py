@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def test_serve_says_it_in_one_line_of_the_log(
         "_wipe_run_directory",
     ):
         monkeypatch.setattr(application, name, lambda *_: None)
-    monkeypatch.setattr(application.os, "umask", lambda mask: mask)
+    monkeypatch.setattr(os, "umask", lambda mask: mask)
     monkeypatch.setattr(application, "ServerApplication", NoServer)
     with caplog.at_level(logging.WARNING), pytest.raises(SystemExit):
         application.serve(lambda: settings_of(tmp_path, host), lambda settings: None)

@@ -37,6 +37,14 @@ def write_aliases(model_directory: Path, aliases: dict[str, str]) -> None:
     write_small(model_directory / ALIASES_FILE, data)
 
 
+def previous_version(name: str, aliases: Mapping[str, str]) -> str:
+    """What a rollback of the model ``name`` goes back to; raises PackageRefused without one."""
+    if PREVIOUS not in aliases:
+        why = "nothing was promoted over another since it was packed or rolled back"
+        raise PackageRefused(f"{name} has no previous version ({why}); choose one with `models promote {name} VERSION`")
+    return aliases[PREVIOUS]
+
+
 def choose_version(usable: Collection[str], aliases: Mapping[str, str]) -> str | None:
     """Which of the ``usable`` versions serves; None when there are none.
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from ..errors import HomeError, PackageRefused
+from ..errors import PackageRefused
 from ..settings import Settings
-from .aliases import PREVIOUS, PRODUCTION, read_aliases, write_aliases
+from .aliases import PREVIOUS, PRODUCTION, previous_version, read_aliases, write_aliases
 from .alone import alone
 from .durable import rename_to_new, sync_directory, write_durably
+from .folders import decided, directories
 from .life import Canary, Life, read_life, write_life
 from .manifest import Manifest
-from .names import ALIASES_FILE, LIFE_FILE, MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
+from .names import MANIFEST_FILE, SIGNATURE_FILE, is_plain, version_order
 from .signing import create_signing_key, read_signing_key, read_verifying_key, sign
 from .verification import VerifiedPackage, stamp_package, verify_package
-
-_DECIDED = (ALIASES_FILE, LIFE_FILE)
 
 
 class Store:
@@ -38,11 +36,11 @@ class Store:
 
     def names(self) -> list[str]:
         """Names of the models that have at least one version, sorted."""
-        return [name for name in _directories(self.models_directory) if self.versions(name)]
+        return [name for name in directories(self.models_directory) if self.versions(name)]
 
     def versions(self, name: str) -> list[str]:
         """Versions of ``name``, oldest first; what cannot be a version is left out."""
-        return sorted(_directories(self.models_directory / name), key=version_order) if is_plain(name) else []
+        return sorted(directories(self.models_directory / name), key=version_order) if is_plain(name) else []
 
     def next_version(self, name: str) -> str:
         """One above the highest version that is a whole number; ``1`` for a new model."""
@@ -129,21 +127,37 @@ class Store:
             self.verify(name, version)
         self._live_on(name, shadow=version)
 
-    def _live_on(self, name: str, **decided: object) -> None:
-        if not self.versions(name):
-            raise PackageRefused(f"{name}: there is no such model")
-        with alone(self.models_directory / name):
+    def _live_on(self, name: str, **changes: object) -> None:
+        with self._deciding(name):
             life = self.life(name)
-            changed = life.model_copy(update=decided)
+            changed = life.model_copy(update=changes)
             if changed != life:
                 write_life(self.models_directory / name, changed)
+
+    @contextmanager
+    def _deciding(self, name: str, version: str | None = None) -> Iterator[None]:
+        """Nobody else decides about ``name`` meanwhile, so that nothing is lost of two who do at once.
+
+        Who is in here does not come in again. Raises PackageRefused without such a model, or without ``version``.
+        """
+        self._require(name, version)
+        with alone(self.models_directory / name):
+            self._require(name, version)  # it may have been removed while others decided
+            yield
+
+    def _require(self, name: str, version: str | None) -> None:
+        versions = self.versions(name)
+        if version is None and not versions:
+            raise PackageRefused(f"{name}: there is no such model")
+        if version is not None and version not in versions:
+            raise PackageRefused(f"{name}/{version}: there is no such package")
 
     def fingerprint(self) -> object:
         """Another value whenever a version came, went or was touched, or something was decided about a model."""
         # Touched: one that is copied here file by file is refused until it is whole.
         stamped = partial(stamp_package, self.models_directory)
         return tuple(
-            (name, tuple((version, stamped(name, version)) for version in self.versions(name)), _decided(parent))
+            (name, tuple((version, stamped(name, version)) for version in self.versions(name)), decided(parent))
             for name in self.names()
             for parent in (self.models_directory / name,)
         )
@@ -153,12 +167,13 @@ class Store:
 
         As a canary or a shadow it has done its work.
         """
-        self.verify(name, version)
-        aliases = self.aliases(name)
-        serving = aliases.get(PRODUCTION) or self.versions(name)[-1]
-        if serving != version:
-            aliases[PREVIOUS] = serving
-        return self._serve(name, version, aliases)
+        self.verify(name, version)  # which may take longer than others wait for who decides
+        with self._deciding(name, version):
+            aliases = self.aliases(name)
+            serving = aliases.get(PRODUCTION) or self.versions(name)[-1]
+            if serving != version:
+                aliases[PREVIOUS] = serving
+            return self._serve(name, version, aliases)
 
     def set_alias(self, name: str, alias: str, version: str | None) -> dict[str, str]:
         """Let callers ask for ``version``, once it verifies, by the name ``alias``; None ends that. All aliases then.
@@ -171,29 +186,30 @@ class Store:
             raise PackageRefused(f"{alias!r} cannot be an alias; use up to 64 of a-z, 0-9, '.', '_' and '-'")
         if alias.isdigit() or alias in self.versions(name):
             raise PackageRefused(f"{alias!r} is or may become a version, which goes before an alias; use a word")
-        aliases = self.aliases(name)
         if version is not None:
             self.verify(name, version)
-            aliases[alias] = version
-        elif aliases.pop(alias, None) is None:
-            raise PackageRefused(f"{name} has no alias {alias!r}")
-        write_aliases(self.models_directory / name, aliases)
-        return aliases
+        with self._deciding(name, version):
+            aliases = self.aliases(name)
+            if version is not None:
+                aliases[alias] = version
+            elif aliases.pop(alias, None) is None:
+                raise PackageRefused(f"{name} has no alias {alias!r}")
+            write_aliases(self.models_directory / name, aliases)
+            return aliases
 
     def rollback(self, name: str) -> dict[str, str]:
         """Let the version that served before the last promotion serve again; raises PackageRefused without one.
 
         What is left so is never what one goes back to: said twice, by a retry, it would serve again.
         """
-        aliases = self.aliases(name)
-        previous = aliases.pop(PREVIOUS, None)
-        if previous is None:
-            why = "nothing was promoted over another since it was packed or rolled back"
-            raise PackageRefused(
-                f"{name} has no previous version ({why}); choose one with `models promote {name} VERSION`"
-            )
-        self.verify(name, previous)
-        return self._serve(name, previous, aliases)
+        self.verify(name, verified := previous_version(name, self.aliases(name)))
+        with self._deciding(name, verified):
+            aliases = self.aliases(name)
+            previous = previous_version(name, aliases)
+            if previous != verified:
+                self.verify(name, previous)
+            del aliases[PREVIOUS]
+            return self._serve(name, previous, aliases)
 
     def _serve(self, name: str, version: str, aliases: dict[str, str]) -> dict[str, str]:
         aliases[PRODUCTION] = version
@@ -203,17 +219,18 @@ class Store:
 
     def remove(self, name: str, version: str) -> None:
         """Delete one version and the aliases that point to it; raises PackageRefused while it is the one promoted."""
-        if version not in self.versions(name):
-            raise PackageRefused(f"{name}/{version}: there is no such package")
-        aliases = self.aliases(name)
-        others = [other for other in self.versions(name) if other != version]
+        with self._deciding(name, version):
+            self._remove(self.models_directory / name, version)
+
+    def _remove(self, parent: Path, version: str) -> None:
+        aliases = read_aliases(parent)
+        others = [other for other in self.versions(parent.name) if other != version]
         if others and aliases.get(PRODUCTION) == version:
-            raise PackageRefused(f"{name}/{version} is in production; promote another version first")
-        parent = self.models_directory / name
+            raise PackageRefused(f"{parent.name}/{version} is in production; promote another version first")
         if others and version in aliases.values():
             write_aliases(parent, {alias: target for alias, target in aliases.items() if target != version})
         if others:
-            self._end_trials(name, version)
+            self._end_trials(parent.name, version)
         # Renamed first: a server that starts meanwhile sees the whole version or none of it.
         doomed = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=parent))
         (parent / version).rename(doomed)
@@ -222,31 +239,8 @@ class Store:
             shutil.rmtree(parent)
 
     def _end_trials(self, name: str, version: str) -> None:
+        """For who decides already."""
         life = self.life(name)
-        if life.canary is not None and life.canary.version == version:
-            self._live_on(name, canary=None)
-        if life.shadow == version:
-            self._live_on(name, shadow=None)
-
-
-def _decided(parent: Path) -> tuple[tuple[str, int, int], ...]:
-    """What was decided about a model, as far as the times of its files tell."""
-    with suppress(OSError), os.scandir(parent) as entries:
-        found = [(each.name, each.stat().st_mtime_ns, each.inode()) for each in entries if each.name in _DECIDED]
-        return tuple(sorted(found))
-    return ()
-
-
-def _directories(path: Path) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if is_plain(entry.name) and _looks_like_directory(entry))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise HomeError(f"{path} cannot be read ({error.strerror}); give the user who serves access to it") from None
-
-
-def _looks_like_directory(entry: os.DirEntry[str]) -> bool:
-    # A link is listed, so that verification can refuse it by name, where skipping it would hide it.
-    return entry.is_dir(follow_symlinks=False) or entry.is_symlink()
+        tried = {"canary": life.canary and life.canary.version, "shadow": life.shadow}
+        if over := {trial: None for trial, its in tried.items() if its == version}:
+            write_life(self.models_directory / name, life.model_copy(update=over))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
 
 import pytest
@@ -189,29 +187,6 @@ def test_trial_that_is_over_cannot_end_the_next(store: Store) -> None:
     assert not store.end_trial("tiny", first)
     assert store.end_trial("tiny", trial_of(store))
     assert store.life("tiny").canary is None
-
-
-@pytest.mark.parametrize("decide", ["end_trial", "set_shadow"])
-def test_what_is_decided_is_read_and_written_while_nobody_else_decides(
-    store: Store, monkeypatch: pytest.MonkeyPatch, decide: str
-) -> None:
-    store.set_canary("tiny", Canary(version="2", percent=30))
-    argument = {"end_trial": trial_of(store), "set_shadow": "2"}[decide]
-    folder = os.open(store.models_directory / "tiny", os.O_RDONLY | os.O_DIRECTORY)
-    is_alone = []
-
-    def read_and_look(directory: Path) -> Life:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_alone.append(False)
-        except BlockingIOError:
-            is_alone.append(True)
-        return read_life(directory)
-
-    monkeypatch.setattr("secure_ml_api.models.store.read_life", read_and_look)
-    getattr(store, decide)("tiny", argument)
-    os.close(folder)
-    assert is_alone == [True]
 
 
 def test_promotion_of_a_canary_or_shadow_ends_its_trial(store: Store) -> None:

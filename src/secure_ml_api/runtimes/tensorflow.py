@@ -27,7 +27,7 @@ _SERVED = "serve"
 class TensorFlowRuntime:
     """Loads SavedModels whose operators are all on a fixed list, so that none of them reads, writes or calls anything.
 
-    TensorFlow's threads do not survive a fork, so sessions are built in each worker; on a GPU where there is one.
+    TensorFlow's threads do not survive a fork, so sessions are built in each worker; they run on the CPU.
     """
 
     name = "tensorflow"

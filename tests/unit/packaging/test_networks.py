@@ -16,13 +16,11 @@ from secure_ml_api.errors import PackageRefused, PackingError
 from secure_ml_api.models.installed import installed
 from secure_ml_api.models.recheck import recheck_package
 from secure_ml_api.models.store import Store
-from secure_ml_api.packaging.networks.files import read_network
 from secure_ml_api.packaging.networks.keras_model import KerasNetwork
 from secure_ml_api.packaging.networks.network import Network, NetworkEstimator
 from secure_ml_api.packaging.networks.torch_module import TorchNetwork
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.pack import PackResult, pack, pack_network
-from secure_ml_api.packaging.table import Table
 from secure_ml_api.runtimes.protocol import VerifiedArtifact
 from secure_ml_api.runtimes.tensorflow import ARCHIVE_FILE, open_saved_model
 from secure_ml_api.runtimes.tensorflow_ops import operators_of, unknown_operators
@@ -37,6 +35,7 @@ from support.networks import (
     table,
     torch_module,
     unwritable,
+    write_sample,
 )
 from support.packages import store_in
 
@@ -324,13 +323,6 @@ def _matrix_signature() -> Any:
     return Signature(task="regression", columns=tuple(Column(name=name) for name in table().names))
 
 
-def write_sample(path: Path) -> Path:
-    sample: Table = table()
-    rows = np.column_stack(list(sample.columns.values())).tolist()
-    path.write_text("\n".join([",".join(sample.names), *(",".join(map(str, row)) for row in rows)]))
-    return path
-
-
 def save(model: Any, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Keras thinks of NumPy
@@ -344,17 +336,6 @@ def test_keras_file_is_packed_by_a_process_of_its_own(store: Store, tmp_path: Pa
     manifest = pack(tmp_path / "net.keras", store=store, name="net", sample=sample).manifest
     assert (manifest.runtime, manifest.provenance.source) == ("onnx", "keras")
     np.testing.assert_allclose(answers(store)["probabilities"], model(ROWS).numpy(), rtol=1e-4, atol=1e-5)
-
-
-def test_exported_torch_program_is_packed_once_it_is_trusted(store: Store, tmp_path: Path) -> None:
-    rows = torch.zeros((2, FEATURES))
-    program = torch.export.export(torch_module(), (rows,), dynamic_shapes=({0: torch.export.Dim("rows")},))
-    torch.export.save(program, tmp_path / "net.pt2")
-    sample = write_sample(tmp_path / "sample.csv")
-    with pytest.raises(PackingError, match="--trust-pickle"):
-        pack(tmp_path / "net.pt2", store=store, name="net", sample=sample)
-    manifest = pack(tmp_path / "net.pt2", store=store, name="net", sample=sample, trust_pickle=True).manifest
-    assert (manifest.runtime, manifest.provenance.source) == ("onnx", "torch-export")
 
 
 def test_keras_file_with_code_in_it_is_refused(store: Store, tmp_path: Path) -> None:
@@ -399,23 +380,3 @@ def test_folder_that_is_no_saved_model_is_refused(store: Store, tmp_path: Path) 
     (tmp_path / "net").mkdir()
     with pytest.raises(PackingError, match=r"no SavedModel of TensorFlow: it has no saved_model\.pb"):
         pack(tmp_path / "net", store=store, name="net", sample=write_sample(tmp_path / "sample.csv"))
-
-
-def test_weights_are_packed_in_the_architecture_that_is_named(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from safetensors.torch import save_file
-
-    save_file(torch_module().state_dict(), tmp_path / "net.safetensors")
-    source, sample = tmp_path / "net.safetensors", write_sample(tmp_path / "sample.csv")
-    named = Options(architecture=ARCHITECTURE, parameters={"features": FEATURES, "classes": CLASSES})
-    with pytest.raises(PackingError, match="name with --architecture what they are the weights of"):
-        read_network(source, "torch-weights", table(), Options())
-    with pytest.raises(PackingError, match="no installed distribution has the architecture 'small-network'"):
-        read_network(source, "torch-weights", table(), named)
-    monkeypatch.setenv("PYTHONPATH", str(offer_architecture(tmp_path)))  # of the converting process
-    manifest = pack(source, store=store, name="net", sample=sample, options=named).manifest
-    assert manifest.provenance.source == "torch-weights"
-    with torch.inference_mode():
-        wanted = softmax(torch_module()(torch.from_numpy(ROWS)).numpy())
-    np.testing.assert_allclose(answers(store)["probabilities"], wanted, rtol=1e-4, atol=1e-5)

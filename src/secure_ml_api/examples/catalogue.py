@@ -11,6 +11,7 @@ import numpy as np
 
 from ..packaging.options import Options
 from ..packaging.table import Table
+from .known_data import CANCER, HOUSING, IRIS, MADE
 from .trained import Trained
 
 
@@ -24,7 +25,8 @@ def _iris() -> tuple[Any, Any, list[str], dict[str, str]]:
 
 def _iris_options(description: str, names: list[str], words: dict[str, str]) -> Options:
     # A length below zero is a mistake of the caller; any larger flower is the model's to judge.
-    return Options(description=description, labels=words, bounds=dict.fromkeys(names, (0.0, None)))
+    bounds: dict[str, tuple[float | None, float | None]] = dict.fromkeys(names, (0.0, None))
+    return Options(description=description, labels=words, bounds=bounds, training_data=IRIS)
 
 
 def train_iris() -> Trained:
@@ -57,7 +59,8 @@ def train_cancer_svm() -> Trained:
     classifier = CalibratedClassifierCV(SVC(random_state=42), ensemble=False)
     model = make_pipeline(StandardScaler(), classifier).fit(data.data, data.target)
     words = {str(index): str(name) for index, name in enumerate(data.target_names)}
-    options = Options(description="Malignant or benign, by a scaled support vector machine.", labels=words)
+    description = "Malignant or benign, by a scaled support vector machine."
+    options = Options(description=description, labels=words, training_data=CANCER)
     return Trained(model, Table.of_matrix(data.data, [str(name) for name in data.feature_names]), options)
 
 
@@ -66,7 +69,8 @@ def train_housing() -> Trained:
 
     features, target, names = boston_housing()
     model = LinearRegression().fit(features, target)
-    options = Options(description="Median home value in thousands of dollars, by linear regression (Boston, 1970).")
+    description = "Median home value in thousands of dollars, by linear regression (Boston, 1970)."
+    options = Options(description=description, training_data=HOUSING)
     return Trained(model, Table.of_matrix(features, names), options)
 
 
@@ -75,7 +79,8 @@ def train_outliers() -> Trained:
 
     features = made_samples()
     model = IsolationForest(contamination=0.1, random_state=42).fit(features)
-    options = Options(description="Whether a point lies apart from the others, by an isolation forest.")
+    description = "Whether a point lies apart from the others, by an isolation forest."
+    options = Options(description=description, training_data=MADE)
     return Trained(model, Table.of_matrix(features, [f"x{column}" for column in range(1, 6)]), options)
 
 

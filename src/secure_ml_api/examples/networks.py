@@ -10,6 +10,7 @@ import numpy as np
 from ..packaging.networks.network import NetworkEstimator
 from ..packaging.options import Options
 from ..packaging.table import Array, Table
+from .known_data import DIGITS
 from .trained import Trained
 
 _HIDDEN = 64
@@ -46,6 +47,7 @@ class _Digits(NamedTuple):
             description=f"Handwritten digits of 8 × 8 pixels, by a network of two layers ({by}).",
             metrics={"accuracy": round(accuracy, 4)},
             bounds=dict.fromkeys(sample.names, (0.0, _MOST_INK)),
+            training_data=DIGITS,
         )
         return Trained(estimator, sample, options)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import copied
+from secure_ml_api.cli.card_lines import data_lines
 from secure_ml_api.examples.build import build_examples, build_examples_here, missing_examples
 from secure_ml_api.examples.catalogue import EXAMPLES, boston_housing, made_samples
 from secure_ml_api.models.recheck import recheck_package
@@ -65,6 +66,19 @@ def test_an_example_answers_1000_new_rows_as_the_trained_model_does(registry: Re
 def test_an_example_is_a_signed_package_whose_parity_holds_again(store: Store, name: str) -> None:
     comparison = recheck_package(store.verify(name, "1"))
     assert not comparison.differing.any()
+
+
+ROWS_LEARNT = {"iris": 150, "iris-tree": 150, "cancer-svm": 569, "housing": 506, "outliers": 1000}
+
+
+def test_the_card_of_an_example_tells_the_data_that_it_learnt_from(store: Store) -> None:
+    told = {name: store.verify(name, "1").manifest.training_data for name in EXAMPLES}
+    assert {name: data and data.rows for name, data in told.items()} == ROWS_LEARNT
+    assert told["housing"] is not None
+    assert "\n".join(data_lines(told["housing"])).startswith(
+        "data: Boston housing (Harrison and Rubinfeld, 1978), rows: 506"
+    )
+    assert all(example().sample.rows == ROWS_LEARNT[name] for name, example in EXAMPLES.items())
 
 
 def test_the_features_and_classes_of_iris_have_the_names_that_scikit_learn_gives(registry: Registry) -> None:

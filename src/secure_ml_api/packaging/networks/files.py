@@ -108,6 +108,9 @@ def _exported(path: Path, features: int) -> Network:
         def forward(self, rows: Any) -> Any:
             return inner[0](rows)
 
+        def parameters(self, recurse: bool = True) -> Any:
+            return inner[0].parameters(recurse)
+
     return TorchNetwork(ExportedProgram(), row_shape=_row_shape(program, features))
 
 

@@ -6,6 +6,7 @@ import io
 import math
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..table import Array
 from .keras_graph import keras_graph
 from .network import GraphForm, NativeRuntime
 from .tensorflow_graph import tensorflow_graph
+from .traits import kinds_of
 
 
 class KerasNetwork:
@@ -50,6 +52,10 @@ class KerasNetwork:
             GraphForm("tf2onnx", lambda features: tensorflow_graph(self._called, features)),
         )
 
+    def traits(self) -> dict[str, Any]:
+        """Its layers, those of models inside it too, and the count of its weights."""
+        return {**kinds_of(_layers(self._model)), "weights": self._model.count_params()}
+
     def native(self, features: int, gives: Gives) -> bytes:
         import tensorflow
 
@@ -73,6 +79,16 @@ class KerasNetwork:
             for start, end, shape in zip(starts, self._ends, self._shapes, strict=False)
         ]
         return self._model(parts if len(parts) > 1 else parts[0], training=False)
+
+
+def _layers(model: Any) -> Iterator[Any]:
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        elif not isinstance(layer, keras.layers.InputLayer):
+            yield layer
 
 
 def archived(directory: Path, gives: Gives) -> bytes:

@@ -47,6 +47,10 @@ class Network(Protocol):
         """The ways to its graph, the plainest first: a later one is tried where none before it did."""
         ...
 
+    def traits(self) -> dict[str, Any]:
+        """What it is made of, by name, for people; what is not a plain value or looks like a path is not shown."""
+        ...
+
     def native(self, features: int, gives: Gives) -> bytes:
         """Its file for ``runtime``; raises Inapplicable without one."""
         ...
@@ -85,6 +89,10 @@ class NetworkEstimator:
         if classes is not None and len(classes) != count:
             raise PackingError(f"{self.kind} tells {count} classes apart and {len(classes)} are named")
         self.classes_ = np.arange(count) if classes is None else np.asarray(classes)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """What the network is made of, as scikit-learn's estimators tell how they learn."""
+        return self.network.traits()
 
     def predict(self, rows: Array) -> Array:
         """The class, or the value, of each row."""

@@ -6,6 +6,7 @@ of the file, and nothing is read that holds one that does more than compute.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,10 @@ class SavedModelNetwork:
     def graphs(self) -> tuple[GraphForm, ...]:
         """What is left of the model are operators, and none of its layers."""
         return (GraphForm("tf2onnx", lambda features: tensorflow_graph(self._called, features)),)
+
+    def traits(self) -> dict[str, Any]:
+        """The count of its weights; of its layers nothing is left."""
+        return {"weights": sum(math.prod(each.shape) for each in self._serve.variables if each.dtype.is_floating)}
 
     def native(self, features: int, gives: Gives) -> bytes:
         import tensorflow

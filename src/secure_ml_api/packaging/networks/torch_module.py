@@ -16,8 +16,10 @@ from ...runtimes.torch import Design
 from ..graphs.writer import Inapplicable
 from ..table import Array
 from .network import GraphForm, NativeRuntime
+from .traits import kinds_of
 
 _OPSET = 18
+_PROGRAM = "ExportedProgram"  # which has operators in place of layers
 # How the tracer warns of a number that left the graph for Python, where a constant takes its place.
 _LEFT_THE_GRAPH = "Converting a tensor to a "
 _BOOLEAN = f"{_LEFT_THE_GRAPH}Python boolean"
@@ -88,6 +90,15 @@ class TorchNetwork:
             said = str(first.message).removeprefix(_LEFT_THE_GRAPH).split(" might ")[0]
             raise Inapplicable(f"{self.kind} makes a {said} of its data ({where}), which no graph can follow")
         return with_row_shape(model, features, self._row_shape)
+
+    def traits(self) -> dict[str, Any]:
+        """Its layers, the count of its weights, and the architecture with what that is built from."""
+        named = {} if self._architecture is None else {"architecture": self._architecture}
+        built_from = {f"architecture__{key}": value for key, value in self._parameters.items()}
+        leaves = [each for each in self._module.modules() if next(each.children(), None) is None]
+        layers = [] if self.kind == _PROGRAM else leaves
+        weights = sum(tensor.numel() for tensor in self._module.parameters())
+        return {**kinds_of(layers), "weights": weights, **named, **built_from}
 
     def native(self, features: int, gives: Gives) -> bytes:
         from safetensors.torch import save

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from sklearn.semi_supervised import LabelPropagation
 from tritonclient.http import InferenceServerClient, InferInput
 
 from conftest import copied
@@ -21,31 +19,26 @@ from secure_ml_api.cli.models_life import take_effect
 from secure_ml_api.client import BadRequest, Client
 from secure_ml_api.examples.networks import NETWORK_EXAMPLES
 from secure_ml_api.models.store import Store
-from secure_ml_api.packaging.networks.keras_model import KerasNetwork
-from secure_ml_api.packaging.networks.network import Network
-from secure_ml_api.packaging.networks.torch_module import TorchNetwork
-from secure_ml_api.packaging.options import Options
-from secure_ml_api.packaging.pack import pack_estimator, pack_network
+from secure_ml_api.packaging.pack import pack_estimator
 from secure_ml_api.settings import read_settings
 from secure_ml_api.tensors import NUMPY_DTYPES, Datatype
-from support.lazily import Lazily
-from support.networks import ARCHITECTURE, CLASSES, FEATURES, keras_model, offer_architecture, table, torch_module
-from support.one_worker import of_each_worker
+from support.digit_networks import BRANCHES, RECURRENT, new_digits, pack_read_networks
+from support.native_models import ESTIMATOR, NATIVE, pack_natives
+from support.networks import ARCHITECTURE, offer_architecture
+from support.one_worker import has_answered, of_each_worker
 from support.open_loop import OpenLoop, Outcome, post
 from support.packages import store_in
-from support.server import ClientSecret, RunningServer, command_line
-
-keras = Lazily("keras")
+from support.server import ClientSecret, RunningServer, command_line, wait_until
 
 pytestmark = pytest.mark.timeout(
     600
-)  # before the first of them four networks are packed, and frameworks imported by all workers
+)  # before the first of them six networks are packed, and frameworks imported by all workers
 
 DIGITS = tuple(NETWORK_EXAMPLES)
+READ = (RECURRENT, BRANCHES)
 IMAGES = "digits-tensorflow"
-NATIVE = ("torch-itself", "tensorflow-itself")
-ESTIMATOR = "scikit-learn-itself"
 HOT = (*NATIVE, ESTIMATOR)
+ALL = (*DIGITS, *READ, *HOT)
 WORKERS = 2
 
 
@@ -77,8 +70,9 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         given = new_digits(np.column_stack([trained.sample.columns[each] for each in trained.sample.names]))
         wanted[name] = trained.estimator.predict_proba(given)
         rows[name] = given.astype(np.uint8).reshape(-1, 8, 8, 1) if name == IMAGES else given
+    pack_read_networks(store, directory, rows, wanted)
     architectures = offer_architecture(directory)
-    _pack_natives(store, architectures, rows, wanted)
+    pack_natives(store, architectures, rows, wanted)
     for name in HOT:
         store.unload(name)
     environ = {
@@ -90,31 +84,6 @@ def served(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         token = server.token(client)
         meanwhile = {name: _hot_loaded(server, name, rows[DIGITS[0]][0], token) for name in HOT}
         yield Served(server, client, token, rows, wanted, meanwhile)
-
-
-def _pack_natives(store: Store, architectures: Path, rows: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Two networks, and an estimator, that no graph answers like; 1000 rows of each and what it answers to them."""
-    drawn = np.random.default_rng(13).normal(size=(1000, FEATURES)).astype(np.float32)
-    sys.path.insert(0, str(architectures))
-    try:
-        torch_network = TorchNetwork(
-            torch_module(), architecture=ARCHITECTURE, parameters={"features": FEATURES, "classes": CLASSES}
-        )
-        torch_network.graphs = lambda: ()  # type: ignore[method-assign]
-        keras_network = KerasNetwork(
-            keras_model(keras.layers.LayerNormalization(), keras.layers.Dense(CLASSES, activation="softmax"))
-        )
-        keras_network.graphs = lambda: ()  # type: ignore[method-assign]
-        networks: tuple[Network, ...] = (torch_network, keras_network)
-        for name, network in zip(NATIVE, networks, strict=True):
-            pack_network(network, table(), store=store, name=name, options=Options(allow_native=True))
-            outputs = network.outputs(drawn)
-            rows[name], wanted[name] = drawn, outputs if name == NATIVE[1] else _softmax(outputs)
-    finally:
-        sys.path.remove(str(architectures))
-    estimator = LabelPropagation(gamma=0.5, max_iter=5000).fit(drawn[:200], drawn[:200, :CLASSES].argmax(axis=1))
-    pack_estimator(estimator, table(), store=store, name=ESTIMATOR, options=Options(allow_native=True))
-    rows[ESTIMATOR], wanted[ESTIMATOR] = drawn, estimator.predict_proba(drawn)
 
 
 def _hot_loaded(server: RunningServer, name: str, row: np.ndarray[Any, Any], token: str) -> Outcome:
@@ -134,28 +103,23 @@ def datatype(name: str) -> Datatype:
     return "UINT8" if name == IMAGES else "FP64" if name == ESTIMATOR else "FP32"
 
 
-def new_digits(known: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """1000 digits [rows, 64] that are not among ``known``: each of two known ones, moved by a pixel and laid over."""
-    random = np.random.default_rng(17)
-    first, second = (known[random.integers(0, len(known), 1000)].reshape(-1, 8, 8) for _ in range(2))
-    made: np.ndarray[Any, Any] = np.maximum(np.roll(first, 1, axis=2), second // 2).reshape(-1, 64)
-    made = made.astype(known.dtype)
-    seen = {row.tobytes() for row in known}
-    assert not any(row.tobytes() in seen for row in made)
-    return made
-
-
-def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
 def test_networks_are_served_as_graphs_unless_there_is_none(served: Served) -> None:
     store = Store(served.server.home / "models", served.server.home / "keys")
-    runtimes = [store.verify(name, "1").manifest.runtime for name in (*DIGITS, *HOT)]
-    assert runtimes == ["onnx", "onnx", "torch", "tensorflow", "sklearn"]
+    manifests = {name: store.verify(name, "1").manifest for name in ALL}
+    assert [each.runtime for each in manifests.values()] == ["onnx"] * 4 + ["torch", "tensorflow", "sklearn"]
+    assert manifests[RECURRENT].provenance.graph.startswith("tf2onnx")
+    assert manifests[BRANCHES].provenance.graph.startswith("layer by layer")
     for name in DIGITS:
-        assert store.verify(name, "1").manifest.metrics["accuracy"] > 0.95
+        assert manifests[name].metrics["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("name", DIGITS)
+def test_the_card_of_an_example_tells_its_data_and_what_the_network_is_made_of(served: Served, name: str) -> None:
+    authorization = {"Authorization": f"Bearer {served.token}"}
+    card = served.server.request("GET", f"/v2/models/{name}", headers=authorization).json()["parameters"]
+    assert card["training_data"]["rows"] == len(load_digits().target) * 4 // 5
+    assert int(card["hyperparameters"]["weights"]) > 4000
+    assert {"digits-torch": "Linear", IMAGES: "Conv2D"}[name] in card["hyperparameters"]["layers"]
 
 
 @pytest.mark.parametrize("name", HOT)
@@ -202,7 +166,7 @@ def test_images_with_their_answers_measure_a_model_as_it_answers_callers(served:
     assert said["metrics"]["accuracy"] > 0.95
 
 
-@pytest.mark.parametrize("name", [*DIGITS, *HOT])
+@pytest.mark.parametrize("name", ALL)
 def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     body = {"instances": served.rows[name].tolist(), "outputs": ["probabilities"]}
     answer = served.ask(f"/v1/models/{name}/predict", body)
@@ -210,7 +174,7 @@ def test_rows_are_answered_as_the_framework_answers_them(served: Served, name: s
     np.testing.assert_allclose(answer["probabilities"], served.wanted[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*DIGITS, *HOT])
+@pytest.mark.parametrize("name", ALL)
 def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     rows = served.rows[name]
     tensor = {"name": "input", "datatype": datatype(name), "shape": list(rows.shape), "data": rows.ravel().tolist()}
@@ -220,7 +184,7 @@ def test_tensors_in_json_are_answered_as_the_framework_answers_them(served: Serv
     np.testing.assert_allclose(outputs["probabilities"], served.wanted[name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*DIGITS, *HOT])
+@pytest.mark.parametrize("name", ALL)
 def test_binary_tensors_are_answered_as_the_framework_answers_them(served: Served, name: str) -> None:
     rows = served.rows[name].astype(NUMPY_DTYPES[datatype(name)])
     tensor = InferInput("input", rows.shape, datatype(name))
@@ -228,6 +192,7 @@ def test_binary_tensors_are_answered_as_the_framework_answers_them(served: Serve
     client = InferenceServerClient(f"127.0.0.1:{served.server.port}")
     answer = client.infer(name, [tensor], headers={"Authorization": f"Bearer {served.token}"})
     client.close()
+    assert answer.as_numpy("label").tolist() == served.wanted[name].argmax(axis=1).tolist()
     np.testing.assert_allclose(answer.as_numpy("probabilities"), served.wanted[name], rtol=1e-3, atol=1e-5)
 
 
@@ -242,6 +207,27 @@ def test_workers_that_were_forked_run_their_frameworks_for_many_callers_at_once(
     with ThreadPoolExecutor(8) as callers:
         assert all(callers.map(ask, range(400)))
     assert len(served.server.worker_pids()) == WORKERS
+
+
+def test_frameworks_are_built_in_a_worker_that_is_forked_while_callers_ask_for_them(served: Served) -> None:
+    request = post(f"/v1/models/{NATIVE[0]}/predict", {"features": served.rows[NATIVE[0]][0].tolist()}, served.token)
+    before = served.server.worker_pids()
+    with OpenLoop(served.server.port, request, rate=50, seconds=300, connections=16) as load:
+        load.wait_for_flow()
+        try:
+            served.server.kill_worker()
+            successors = served.server.worker_pids() - before
+            wait_until(lambda: has_answered(served.server, successors), 240, "an answer of the successor")
+        finally:
+            load.stop()
+    assert set(load.outcome.statuses()) <= {200, 0}  # 0: what the one that was killed had in hand
+    for name in HOT:
+        assert _predicted_by_each_worker(served, name) == [served.wanted[name].argmax(axis=1).tolist()] * WORKERS, name
+
+
+def _predicted_by_each_worker(served: Served, name: str) -> list[list[int]]:
+    body = {"instances": served.rows[name].tolist()}
+    return of_each_worker(served.server, lambda: served.ask(f"/v1/models/{name}/predict", body)["predictions"])
 
 
 def test_server_writes_nothing_but_json_whatever_the_frameworks_say(served: Served) -> None:

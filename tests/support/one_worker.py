@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from .server import RunningServer
+from .loaded import owners
+from .server import RunningServer, reply_of
 
 T = TypeVar("T")
 
@@ -20,6 +21,17 @@ def of_each_worker(server: RunningServer, ask: Callable[[], T]) -> list[T]:
         with _stopped(server.worker_pids() - {pid}):
             answers.append(ask())
     return answers
+
+
+def has_answered(server: RunningServer, pids: set[int]) -> bool:
+    """Whether it is one of ``pids`` that answers a new connection, as none does before its models are built."""
+    line = server.connection()
+    try:
+        line.request("GET", "/v2/health/live")
+        reply_of(line.getresponse())
+        return owners(server.port, server.worker_pids()).get(line.sock.getsockname()[1]) in pids
+    finally:
+        line.close()
 
 
 @contextmanager

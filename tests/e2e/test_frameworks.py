@@ -22,6 +22,7 @@ from secure_ml_api.packaging.pack import pack_estimator
 from secure_ml_api.packaging.table import Table
 from secure_ml_api.settings import read_settings
 from support.boosted import classes, lightgbm_model, rows, table, text_model, texts, xgboost_model
+from support.one_worker import of_each_worker
 from support.server import RunningServer
 
 WORKERS = 2
@@ -189,7 +190,12 @@ def test_native_trees_answer_many_callers_at_once_on_both_workers(asking: Asking
 
     with ThreadPoolExecutor(12) as crowd:
         assert all(crowd.map(ask, range(400)))
-    assert len(asking.server.worker_pids()) == WORKERS
+    for name in names:
+        assert predicted_by_each_worker(asking, name) == [wanted[name].tolist()] * WORKERS, name
+
+
+def predicted_by_each_worker(asking: Asking, name: str) -> list[list[int]]:
+    return of_each_worker(asking.server, lambda: asking.rows(name, ROWS.tolist())["predictions"])
 
 
 def test_scikit_learn_itself_answers_a_thousand_rows_by_every_protocol(asking: Asking) -> None:
@@ -213,4 +219,4 @@ def test_scikit_learn_itself_answers_many_callers_at_once_on_both_workers(asking
 
     with ThreadPoolExecutor(12) as crowd:
         list(crowd.map(ask, range(400)))
-    assert len(asking.server.worker_pids()) == WORKERS
+    assert predicted_by_each_worker(asking, "spread-native") == [wanted["label"].tolist()] * WORKERS

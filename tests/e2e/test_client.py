@@ -135,7 +135,7 @@ def test_server_that_is_not_there_is_unavailable(prepared_home: Path, tmp_path: 
     made = command_line(home, "clients", "create", "late", "--scope", "predict:*")
     with RunningServer(home, "--workers", "1") as server:
         url = server.base_url
-    with Client(url, made["client_id"], made["client_secret"], timeout_seconds=0.5) as client:
+    with Client(url, made["client_id"], made["client_secret"], timeout_seconds=30) as client:
         assert not client.ready()
         with pytest.raises(Unavailable):
             client.predict("iris", FLOWERS)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 
 from .loaded import owners
+from .one_worker import stopped
 from .server import RunningServer, reply_of
 
 
@@ -21,20 +20,9 @@ def line_to_each(running: RunningServer) -> Iterator[dict[int, HTTPConnection]]:
         for pid in pids:
             line = running.connection()
             stack.callback(line.close)
-            with _stopped(pids - {pid}):  # so that nobody else takes it
+            with stopped(pids - {pid}):  # so that nobody else takes it
                 line.request("GET", "/v2/health/live")
                 assert reply_of(line.getresponse()).status == 200
             assert owners(running.port, pids)[line.sock.getsockname()[1]] == pid
             lines[pid] = line
         yield lines
-
-
-@contextmanager
-def _stopped(pids: set[int]) -> Iterator[None]:
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)

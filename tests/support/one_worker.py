@@ -18,7 +18,7 @@ def of_each_worker(server: RunningServer, ask: Callable[[], T]) -> list[T]:
     """What ``ask``, on a connection of its own, gets from each worker, while the others stand still and take none."""
     answers = []
     for pid in sorted(server.worker_pids()):
-        with _stopped(server.worker_pids() - {pid}):
+        with stopped(server.worker_pids() - {pid}):
             answers.append(ask())
     return answers
 
@@ -35,7 +35,7 @@ def has_answered(server: RunningServer, pids: set[int]) -> bool:
 
 
 @contextmanager
-def _stopped(pids: set[int]) -> Iterator[None]:
+def stopped(pids: set[int]) -> Iterator[None]:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event, Thread
-
-import pytest
+from threading import Thread
 
 from secure_ml_api.errors import DeadlineExceeded
 from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.ticket import Standing, Ticket
+from support.gated import until
 
 LONG = 60.0
 
@@ -19,16 +18,6 @@ def started(work: Callable[[], None]) -> Thread:
     thread = Thread(target=work, daemon=True)
     thread.start()
     return thread
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until ``condition`` holds, looking again every few milliseconds, for ten seconds at most."""
-    pause = Event()
-    for _ in range(2000):
-        if condition():
-            return
-        pause.wait(0.005)
-    pytest.fail("it never came to that")
 
 
 class Crowd:

@@ -15,7 +15,8 @@ from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.ticket import Standing, Ticket
 from secure_ml_api.setting_sections import InferenceSettings, ServerSettings
-from support.queueing import LONG, Crowd, leading, started, until
+from support.gated import until
+from support.queueing import LONG, Crowd, leading, started
 
 
 def test_a_crowd_that_comes_again_before_its_last_requests_are_over_is_taken_by_default() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from secure_ml_api.inference.admission import Admission
 from secure_ml_api.inference.deadline import Deadline
 from secure_ml_api.inference.ticket import Standing, Ticket
-from support.queueing import LONG, Crowd, leading, started, until
+from support.gated import until
+from support.queueing import LONG, Crowd, leading, started
 
 
 def test_company_is_taken_in_order_as_far_as_the_rows_go_and_no_smaller_one_goes_first() -> None:

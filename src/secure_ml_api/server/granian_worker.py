@@ -26,7 +26,7 @@ from .granian_answer import Answers
 from .granian_inner import Body, Engine, Exchange, Watcher
 from .granian_request import Environ, Refused, environ_of
 from .incoming import HEAD_LIMIT_BYTES
-from .listening import stop_handshakes
+from .listening import HANDSHAKE_SECONDS, stop_handshakes
 from .plain_connection import Takes, worker_constants
 
 logger = logging.getLogger(__name__)
@@ -160,6 +160,7 @@ class Granian(Worker):  # type: ignore[misc]
         for listener, engine in zip(self.sockets, engines, strict=True):
             if was_last and self.app.board.stopping:
                 stop_handshakes(listener)
-                while select.select([listener], [], [], 0)[0]:
+                until = time.monotonic() + HANDSHAKE_SECONDS
+                while time.monotonic() < until or select.select([listener], [], [], 0)[0]:
                     time.sleep(0.01)  # granian takes those that the kernel has made
             engine.stop_listening()

@@ -25,7 +25,7 @@ from .connection import Connection
 from .doorway import Doorway
 from .exchange import Exchanges
 from .gathering import Room
-from .listening import NoRoom, next_connection, stop_handshakes
+from .listening import HANDSHAKE_SECONDS, NoRoom, next_connection, stop_handshakes
 from .turning_away import TurningAway
 from .waiting import PATIENCE_SECONDS, SWEEP_SECONDS
 
@@ -97,8 +97,8 @@ class GuardedThreads(TurningAway):
         has_room: bool = self._open_connections() < self.worker_connections
         return has_room
 
-    def accept(self, listener: Any) -> None:
-        """Take the next few connections and wait for their requests."""
+    def accept(self, listener: Any) -> bool:
+        """Take the next few connections and wait for their requests; whether there may be more."""
         for _ in range(_ACCEPTED_IN_TURN):
             try:
                 came = next_connection(listener)
@@ -109,11 +109,12 @@ class GuardedThreads(TurningAway):
                 if not self._is_short:
                     self._is_short = True
                     logger.warning("no new connections for now: %s", shortage)
-                return
+                return False
             if came is None:
-                return
+                return False
             self._is_short = False
             self._admit(*came, listener)
+        return True
 
     def _admit(self, sock: socket.socket, client: Any, listener: Any) -> None:
         server = listener.getsockname()
@@ -208,19 +209,28 @@ class GuardedThreads(TurningAway):
             if listening and not (stopping and elders):
                 listening = False
                 self._stop_listening()
+            if listening:
+                self.set_accept_enabled(self._takes_connections())
             if not self._open_connections():
                 return
             self._turn()
 
     def _stop_listening(self) -> None:
         """Take the connections that the kernel has made already, as they would be reset, and no others."""
-        self.set_accept_enabled(False)
         was_last = self.app.board.stop_listening(self.slot)
-        for listener in self.sockets:
-            if was_last and self.app.board.stopping:
+        if was_last and self.app.board.stopping:
+            for listener in self.sockets:
                 stop_handshakes(listener)
-            before = -1
-            while before != len(self._waiting):
-                before = len(self._waiting)
-                self.accept(listener)
+            self._finish_handshakes()
+        self.set_accept_enabled(False)
+        for listener in self.sockets:
+            while self.accept(listener):
+                pass
             listener.close()
+
+    def _finish_handshakes(self) -> None:
+        """Take connections that are half made; who has a connection may well be making another."""
+        until = time.monotonic() + HANDSHAKE_SECONDS
+        while self._open_connections() and time.monotonic() < until:
+            self.notify()
+            self._turn()

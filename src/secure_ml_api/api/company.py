@@ -23,11 +23,12 @@ _MOST_PARKED_BYTES = 64 * 1024
 class Parked:
     """A request; it is handed out when its model runs elsewhere and its answer comes later."""
 
-    __slots__ = ("afterwards", "call", "is_walking", "late", "path", "route", "started_at")
+    __slots__ = ("afterwards", "call", "environ", "is_walking", "late", "path", "route", "started_at")
 
     def __init__(self, call: Call, route: Route, environ: Environ, started_at: float) -> None:
         self.call = call
         self.route = route
+        self.environ = environ
         self.path: str = environ["PATH_INFO"]
         self.afterwards: Callable[[Callable[[], None]], None] = environ.get(AFTERWARDS, at_once)
         self.started_at = started_at
@@ -81,6 +82,9 @@ class Company:
         """The deadline of ``parked`` has passed, and its run is not over: it arrives without."""
         if parked.call.job is not None:
             self._services.runner.give_up(parked.call.job)
+
+    def look(self) -> None:
+        """Housekeeping, a few times a second: nothing here."""
 
     def _asked(self, environ: Environ, started_at: float) -> Parked:
         route = route_of(environ["PATH_INFO"])

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import count
-from threading import Lock
+from threading import Lock, get_ident
 from time import monotonic, perf_counter
 
 from ..errors import DeadlineExceeded, Refusal
+from ..inference.call import Call
 from ..inference.run_threads import RunThreads
 from ..inference.together import walk
 from .company import Company, Parked
@@ -34,6 +35,31 @@ _HELD_UP_SECONDS = 0.05
 _MOST_TOGETHER = 16
 
 
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """A request as it walks; another ``call`` of ``parked`` walks in its place when it has begun anew."""
+
+    parked: Parked
+    call: Call
+    over: Over
+
+    @property
+    def counts(self) -> bool:
+        return self.parked.call is self.call
+
+    def arrives(self) -> None:
+        self.over(self.parked)
+
+
+@dataclass(slots=True, eq=False)
+class _Walk:
+    """One walker: since when it has been on its way, in which thread, and who is with it."""
+
+    since: float
+    thread: int = 0
+    together: Sequence[_Asked] = ()
+
+
 class Walkers(Company):
     """Company in up to ``most`` threads; for one thread, as that is."""
 
@@ -42,9 +68,8 @@ class Walkers(Company):
         self._most = most
         self._threads = RunThreads()
         self._lock = Lock()
-        self._waiting: deque[tuple[Parked, Over]] = deque()
-        self._since: dict[int, float] = {}  # when each walker set out last
-        self._numbers = count()
+        self._waiting: deque[_Asked] = deque()
+        self._walks: set[_Walk] = set()
 
     def answer(self, environs: Sequence[Environ], over: Over) -> list[Parked]:  # type: ignore[override]
         """The requests themselves, all of them parked; ``over`` is called with each when it can ``arrive``."""
@@ -52,10 +77,7 @@ class Walkers(Company):
         asked = [self._set_out(environ, started_at) for environ in environs]
         self._services.metrics.in_flight_changed(len(asked))
         with self._lock:
-            self._waiting.extend((each, over) for each in asked)
-            walker = self._next_walker()
-        if walker is not None:
-            self._begin(walker)
+            self._wait(_Asked(each, each.call, over) for each in asked)
         return asked
 
     def give_up(self, parked: Parked) -> None:
@@ -66,60 +88,92 @@ class Walkers(Company):
                 return
         super().give_up(parked)
 
+    def look(self) -> None:
+        """Housekeeping: who walks together with one that asks a model which hangs begins anew, and is charged twice."""
+        with self._lock:
+            held_up = [asked for walk in self._walks for asked in self._held_up(walk)]
+            if held_up:
+                self._wait([self._anew(asked) for asked in held_up])
+
     def _set_out(self, environ: Environ, started_at: float) -> Parked:
         parked = self._asked(environ, started_at)
         parked.is_walking = True
-        call = parked.call
-        with suppress(Refusal):  # which is for the step that reads it
-            call.deadline = call.deadline.within(call.request_timeout, call.arrived_at)
+        _told_its_deadline(parked.call)
         return parked
 
-    def _begin(self, walker: int) -> None:
-        try:
-            self._threads.begin(partial(self._walk, walker))
-        except RuntimeError:  # no thread to be had: those who wait are told at their deadlines, or walk with others
-            with self._lock:
-                del self._since[walker]
-            log.exception("a request cannot be walked down")
+    def _anew(self, asked: _Asked) -> _Asked:
+        parked = asked.parked
+        environ = parked.environ
+        environ["wsgi.input"].seek(0)
+        call = self._lane.call_of(environ, parked.route, int(environ["CONTENT_LENGTH"]))
+        call.request_id = asked.call.request_id
+        _told_its_deadline(call)
+        parked.call = call
+        return _Asked(parked, call, asked.over)
 
-    def _next_walker(self) -> int | None:
-        """The number of one more, if one more is of use; the lock is held."""
+    def _held_up(self, walk: _Walk) -> list[_Asked]:
+        model = self._services.runner.watchdog.hangs_in(walk.thread)
+        if model is None:
+            return []
+        return [
+            asked
+            for asked in walk.together
+            if asked.counts and asked.call.job is None and getattr(asked.call, "model", None) is not model
+        ]
+
+    def _wait(self, asked: Iterable[_Asked]) -> None:
+        """Until a walker takes them along; the lock is held."""
+        self._waiting.extend(asked)
         now = monotonic()
-        on_their_way = sum(now - since < _HELD_UP_SECONDS for since in self._since.values())
-        if on_their_way >= _WALKERS or len(self._since) >= self._most:
-            return None
-        number = next(self._numbers)
-        self._since[number] = now
-        return number
+        on_their_way = sum(now - walk.since < _HELD_UP_SECONDS for walk in self._walks)
+        if on_their_way < _WALKERS and len(self._walks) < self._most:
+            self._begin(_Walk(now))
 
-    def _walk(self, walker: int) -> None:
+    def _begin(self, walk: _Walk) -> None:
+        try:
+            self._threads.begin(partial(self._go, walk))
+        except RuntimeError:  # no thread to be had: those who wait are told at their deadlines, or walk with others
+            log.exception("a request cannot be walked down")
+        else:
+            self._walks.add(walk)
+
+    def _go(self, walk: _Walk) -> None:
         """In a thread: as long as somebody waits."""
+        walk.thread = get_ident()
         while True:
             with self._lock:
                 together = [self._waiting.popleft() for _ in range(min(_MOST_TOGETHER, len(self._waiting)))]
+                walk.together, walk.since = together, monotonic()
                 if not together:
-                    del self._since[walker]
+                    self._walks.discard(walk)
                     return
-                self._since[walker] = monotonic()
             self._walk_together(together)
 
-    def _walk_together(self, together: Sequence[tuple[Parked, Over]]) -> None:
-        going = {each.call: partial(over, each) for each, over in together if each.late is None}
+    def _walk_together(self, together: Sequence[_Asked]) -> None:
+        going = {asked.call: asked for asked in together if asked.parked.late is None}
         try:
-            walk(list(going), self._services, lambda call: going[call]())
+            walk(list(going), self._services, lambda call: going[call].arrives())
         except Exception as error:  # noqa: BLE001 - for those who asked
             for call in [call for call in going if call.job is None]:
                 call.stopped_by = error
                 call.leave()
-        for each, over in together:
-            self._has_walked(each, over)
+        for asked in together:
+            self._has_walked(asked)
 
-    def _has_walked(self, each: Parked, over: Over) -> None:
+    def _has_walked(self, asked: _Asked) -> None:
         """Hand over an answer, or drop one that nobody waits for any more; where a model runs, that hands it over."""
+        parked, call = asked.parked, asked.call
         with self._lock:
-            each.is_walking = False
-        if each.late is not None:
-            super().give_up(each)
-            each.call.leave()
-        elif each.call.job is None:
-            over(each)
+            if not asked.counts:
+                return
+            parked.is_walking = False
+        if parked.late is not None:
+            super().give_up(parked)
+            call.leave()
+        elif call.job is None:
+            asked.arrives()
+
+
+def _told_its_deadline(call: Call) -> None:
+    with suppress(Refusal):  # which is for the step that reads it
+        call.deadline = call.deadline.within(call.request_timeout, call.arrived_at)

@@ -64,6 +64,12 @@ class Watchdog:
         """The threads in quick runs for which nobody waited any more at the second ``now``; they cannot say so."""
         return {thread for thread, run in list(self.running.items()) if run.is_quick and run.until <= now}
 
+    def hangs_in(self, thread: int) -> Model | None:
+        """The model that ``thread`` asked, believing it to be quick, and that goes on although it was told to stop."""
+        run = self.running.get(thread)
+        note = self._notes.get(run) if run is not None else None
+        return run.model if run is not None and run.is_quick and note is not None and note.rounds_late > 1 else None
+
     def look(self, now: float) -> None:
         """One round, at the second ``now`` of the monotonic clock."""
         runs = list(self.running.values())

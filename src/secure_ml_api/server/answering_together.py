@@ -92,6 +92,8 @@ class AnsweringTogether(GuardedThreads):
     def _sweep(self) -> None:
         super()._sweep()
         self._parking.look()
+        if self._company is not None:
+            self._company.look()
 
     def _answer_late(self) -> None:
         """Tell those whose deadline has passed."""

@@ -42,6 +42,10 @@ class Company(Protocol):
         """Its deadline has passed: it arrives as it is."""
         ...
 
+    def look(self) -> None:
+        """Housekeeping, a few times a second."""
+        ...
+
 
 def nothing_in_place(app: Any, method: str, path: str, body_bytes: int) -> bool:  # noqa: ARG001 — takes_in_place
     """Every request needs a thread."""

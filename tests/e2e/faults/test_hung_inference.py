@@ -45,7 +45,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
         full = bool(metafunc.config.getoption("--figures"))
         metafunc.parametrize(
-            "case", dealt(list(HANGS), to_all=True) if full else [Case("slow-stuck", "inplace")], ids=str
+            "case", dealt(list(HANGS), to_all=True) if full else [Case("stuck", "inplace")], ids=str
         )
 
 

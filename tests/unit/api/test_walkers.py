@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from functools import partial
 from queue import SimpleQueue
@@ -12,61 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from secure_ml_api.api.addresses import Addresses
-from secure_ml_api.api.company import Parked
-from secure_ml_api.api.lane import FastLane
-from secure_ml_api.api.walkers import Walkers
-from secure_ml_api.models.pace import Pace
 from support.gated import until
-from support.spine import ROW, Rooms
-
-QUICK = Pace(one_seconds=10e-6, many_seconds=20e-6, many_rows=32, rows_are_independent=True)
-LONG = 30.0
-
-
-class Lane:
-    """Walkers over fakes, whose charges wait at a gate that begins open; who has arrived is in ``arrived``."""
-
-    def __init__(self, most: int = 4) -> None:
-        self.rooms = Rooms(waiting=9)
-        self.rooms.registry.model.pace = QUICK
-        self.gate, self.charging = Event(), 0
-        self.gate.set()
-        charge = self.rooms.limiter.charge
-
-        def charged(subject: str, charges: Any) -> Any:
-            self.charging += 1
-            assert self.gate.wait(LONG)
-            return charge(subject, charges)
-
-        self.rooms.limiter.charge = charged  # type: ignore[method-assign]
-        self.walkers = Walkers(FastLane(lambda *_: [], self.rooms.services(), Addresses(()), LONG), most)
-        self.arrived: SimpleQueue[Parked] = SimpleQueue()
-
-    def asks(self, times: int = 1, body: bytes = ROW) -> list[Parked]:
-        return self.walkers.answer([self._environ(body) for _ in range(times)], self.arrived.put)
-
-    def statuses(self, many: int) -> list[str]:
-        """How those are answered that arrive next."""
-        return [self.walkers.arrive([self.arrived.get(timeout=LONG)])[0][0] for _ in range(many)]
-
-    @property
-    def walking(self) -> int:
-        return len(self.walkers._since)
-
-    def in_flight(self) -> float:
-        return self.rooms.counted("secure_ml_api_in_flight")
-
-    @staticmethod
-    def _environ(body: bytes) -> dict[str, Any]:
-        return {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": "/v1/models/iris/predict",
-            "CONTENT_TYPE": "application/json",
-            "CONTENT_LENGTH": str(len(body)),
-            "HTTP_AUTHORIZATION": "Bearer good",
-            "wsgi.input": io.BytesIO(body),
-        }
+from support.spine import ROW
+from support.walking import LONG, Lane
 
 
 @pytest.fixture
@@ -101,7 +48,7 @@ def test_while_two_are_on_their_way_the_others_gather(lane: Lane) -> None:
     until(lambda: lane.charging == 1)
     lane.asks()
     until(lambda: lane.charging == 2)
-    lane.walkers._since = dict.fromkeys(lane.walkers._since, float("inf"))  # no time passes for them
+    lane.all_since(float("inf"))  # no time passes for them
     for _ in range(5):
         lane.asks()
     assert (lane.walking, len(lane.walkers._waiting)) == (2, 5)
@@ -113,7 +60,7 @@ def test_for_those_who_are_held_up_others_set_out_up_to_a_bound(lane: Lane) -> N
     lane.gate.clear()
     for _ in range(6):
         lane.asks()
-        lane.walkers._since = dict.fromkeys(lane.walkers._since, float("-inf"))
+        lane.all_since(float("-inf"))
     assert lane.walking == 4
     lane.gate.set()
     assert lane.statuses(6) == ["200 OK"] * 6
@@ -136,7 +83,7 @@ def test_who_is_late_before_it_sets_out_is_charged_nothing(lane: Lane) -> None:
     lane.gate.clear()
     for _ in range(4):
         lane.asks()
-        lane.walkers._since = dict.fromkeys(lane.walkers._since, float("-inf"))
+        lane.all_since(float("-inf"))
     (late,) = lane.asks()
     lane.walkers.give_up(late)
     assert lane.walkers.arrive([late])[0][0] == "504 GATEWAY TIMEOUT"
@@ -183,7 +130,7 @@ def test_a_run_that_is_over_before_its_caller_is_parked_is_answered_all_the_same
     lane.rooms.runner._threads.begin = lambda work: work()  # type: ignore[method-assign]
     answered: SimpleQueue[str] = SimpleQueue()
     arrive = lane.walkers.arrive
-    lane.walkers.answer([lane._environ(ROW)], lambda each: answered.put(arrive([each])[0][0]))
+    lane.walkers.answer([lane.environ(ROW)], lambda each: answered.put(arrive([each])[0][0]))
     assert answered.get(timeout=LONG) == "200 OK"
     until(lambda: not lane.walking)
     assert [lease.released for lease in lane.rooms.limiter.leases] == [1]
@@ -192,9 +139,52 @@ def test_a_run_that_is_over_before_its_caller_is_parked_is_answered_all_the_same
 
 def test_a_deadline_of_the_caller_counts_from_the_start(lane: Lane) -> None:
     lane.gate.clear()
-    (hasty,) = lane.walkers.answer([{**lane._environ(ROW), "HTTP_REQUEST_TIMEOUT": "2"}], lane.arrived.put)
+    (hasty,) = lane.walkers.answer([{**lane.environ(ROW), "HTTP_REQUEST_TIMEOUT": "2"}], lane.arrived.put)
     assert hasty.deadline - monotonic() <= 2.0
-    (odd,) = lane.walkers.answer([{**lane._environ(ROW), "HTTP_REQUEST_TIMEOUT": "soon"}], lane.arrived.put)
+    (odd,) = lane.walkers.answer([{**lane.environ(ROW), "HTTP_REQUEST_TIMEOUT": "soon"}], lane.arrived.put)
     assert odd.deadline - monotonic() > 2.0
     lane.gate.set()
     assert sorted(lane.statuses(2)) == ["200 OK", "400 BAD REQUEST"]
+
+
+@pytest.mark.parametrize("order", [("hangs", "iris"), ("iris", "hangs")])
+def test_who_walks_with_one_whose_model_hangs_begins_anew_and_the_one_is_told_by_its_deadline(
+    lane: Lane, order: tuple[str, str]
+) -> None:
+    hanging = Event()
+    lane.has_also("hangs", lambda: hanging.wait(LONG))
+    asked = dict(zip(order, lane.asks_together(*order), strict=True))
+    until(lambda: bool(lane.rooms.runner.watchdog.running))
+    lane.walkers.look()
+    lane.watchdog_looks(rounds=5)  # it is told to stop, which most runs do
+    lane.walkers.look()
+    assert lane.arrived.empty()
+    lane.watchdog_looks(rounds=1)
+    lane.walkers.look()
+    lane.walkers.look()
+    served = lane.arrived.get(timeout=LONG)
+    assert served is asked["iris"]
+    assert lane.walkers.arrive([served])[0][0] == "200 OK"
+    lane.walkers.give_up(asked["hangs"])
+    assert lane.walkers.arrive([asked["hangs"]])[0][0] == "504 GATEWAY TIMEOUT"
+    hanging.set()
+    until(lambda: not lane.walking)
+    assert lane.arrived.empty()
+    assert [lease.released for lease in lane.rooms.limiter.leases] == [1, 1, 1]
+    assert lane.in_flight() == 0
+
+
+def test_who_walks_with_one_whose_model_hangs_and_has_a_run_elsewhere_waits_for_that(lane: Lane) -> None:
+    hanging, running = Event(), Event()
+    lane.has_also("hangs", lambda: hanging.wait(LONG))
+    lane.rooms.registry.model.pace = None  # not quick: its runs are waited for elsewhere
+    lane.rooms.session.during = cast("Any", partial(running.wait, LONG))
+    slow, _ = lane.asks_together("iris", "hangs")
+    until(lambda: len(lane.rooms.runner.watchdog.running) == 2)
+    lane.watchdog_looks(rounds=6)
+    lane.walkers.look()
+    running.set()
+    assert lane.arrived.get(timeout=LONG) is slow
+    assert lane.rooms.session.asked.count("run") == 1
+    hanging.set()
+    until(lambda: not lane.walking)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from .api.documents import Documents, document_routes
 from .api.door import Door
 from .api.guard import install_guard
 from .api.health import health_routes
-from .api.lane import NAME, FastLane, route_of
+from .api.lane import NAME, FastLane, target_of
 from .api.limits import install_limits
 from .api.oauth import oauth_routes
 from .api.oip import oip_routes
@@ -33,7 +32,7 @@ from .database.migrate import require_migrated
 from .house import House
 from .inference.admission import Admission
 from .inference.drift import Drift
-from .inference.reception import Reception, Target
+from .inference.reception import Reception
 from .inference.services import Services
 from .inference.traced import way
 from .models.caretaker import Caretaker
@@ -121,7 +120,7 @@ def start_worker(app: Flask, slot: int) -> None:
         services.metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
     services.drift.start_worker(slot, services.registry.models())
     services.canaries.start_worker(slot, house.settings.run_directory / "canaries")
-    house.caretaker.start_worker(slot, house.models_changed)
+    house.caretaker.start_worker(slot, house.models_changed, house.ask_for_relief)
     house.doormen.authenticator.refresh()
     house.vitals = Vitals(services.metrics, slot, lambda: services.runner.admission.waiting)
     Thread(target=house.keep, name="housekeeping", daemon=True).start()
@@ -136,6 +135,11 @@ def offer_relief(app: Flask, ask_for_relief: Callable[[], None]) -> None:
 def begin_drain(app: Flask) -> None:
     """Not ready from now on; requests are still answered."""
     house_of(app).draining = True
+
+
+def leave(app: Flask, seconds: float) -> None:
+    """In a worker that takes no more connections: in ``seconds`` no request that is sent then reaches it."""
+    house_of(app).caretaker.leave(seconds)
 
 
 def stop_worker(app: Flask) -> None:
@@ -211,16 +215,9 @@ def _services(
         body_limit_bytes=settings.server.body_limit_bytes,
         steps=steps,
         guard=guard,
-        reception=Reception(runner, _target),
+        reception=Reception(runner, target_of),
         drift=drift,
     )
-
-
-@lru_cache(maxsize=1024)
-def _target(path: str) -> Target | None:
-    """The model that a path of a predict route is about."""
-    route = route_of(path)
-    return (route.name, route.version) if route is not None else None
 
 
 def _add_routes(app: Flask, house: House) -> None:

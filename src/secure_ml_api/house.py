@@ -38,8 +38,8 @@ class House:
     vitals: Vitals | None = None
     warm: bool = False
     draining: bool = False
-    ask_for_relief: Callable[[], None] = lambda: None
-    """Ask the server to replace this worker."""
+    ask_for_relief: Callable[[], None] | None = None
+    """Ask the server to replace this worker, where there is one that can."""
     _stopped: Event = field(default_factory=Event)
 
     def is_ready(self) -> bool:
@@ -112,7 +112,8 @@ class House:
         self.services.audit.record(
             "model.hung", actor=None, outcome="failed", model=name, version=version, seconds=seconds
         )
-        self.ask_for_relief()
+        if self.ask_for_relief is not None:
+            self.ask_for_relief()
 
     def stop(self) -> None:
         self._stopped.set()

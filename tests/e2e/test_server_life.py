@@ -73,6 +73,14 @@ def test_reloading_three_times_under_load_loses_no_request(home: Path) -> None:
         assert not before & server.worker_pids()
 
 
+def test_worker_that_is_replaced_tells_its_application_that_nothing_new_will_reach_it(home: Path) -> None:
+    with RunningServer(home, "--workers", "2", command=STAND_IN) as server:
+        before = server.worker_pids()
+        server.reload()
+        told = [line["pid"] for line in server.log_lines() if "nothing that is sent then" in line["message"]]
+        assert sorted(told) == sorted(before)
+
+
 def test_reloading_takes_over_new_settings(home: Path) -> None:
     with RunningServer(home, "--workers", "1", command=STAND_IN) as server:
         (home / "config.toml").write_text('[tokens]\naudience = "second"\n')

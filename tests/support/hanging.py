@@ -27,7 +27,7 @@ from onnx import TensorProto, helper
 
 from secure_ml_api.app import create_app
 from secure_ml_api.cli.init import prepare
-from secure_ml_api.models.model import RUNTIMES
+from secure_ml_api.models.model import built_in
 from secure_ml_api.models.sample import SAMPLE_FILE, Sample, write_sample
 from secure_ml_api.models.store import Store
 from secure_ml_api.runtimes.onnx import MODEL_FILE
@@ -100,13 +100,14 @@ class StuckRuntime:
 
 
 def create(settings: Settings) -> Any:
-    return create_app(settings, (*RUNTIMES, StuckRuntime(), SleepingRuntime()))
+    own = built_in(settings.inference.architectures)
+    return create_app(settings, (*own, StuckRuntime(), SleepingRuntime()))
 
 
 def prepare_home(settings: Settings) -> None:
     prepare(settings, examples=False)
     store = Store.of(settings)
-    if store.names():
+    if "tiny" in store.names():
         return
     publish(store, name="tiny")
     publish_sleeper(store)

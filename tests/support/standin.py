@@ -16,6 +16,7 @@ answered in place (``takes_in_place``). It answers as plain text:
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -86,6 +87,10 @@ def begin_drain(app: StandIn) -> None:
     app.drains = True
 
 
+def leave(app: StandIn, seconds: float) -> None:
+    logging.getLogger(__name__).info("in %s seconds nothing that is sent then reaches this worker", seconds)
+
+
 def takes_in_place(app: StandIn, method: str, path: str, body_bytes: int) -> bool:
     return path.startswith(("/echo", "/version", "/boom", "/many"))
 
@@ -114,7 +119,14 @@ def main() -> None:
     home = options.pop("home")
     hooks.post_fork = slow_fork(hooks.post_fork)  # type: ignore[assignment]
     program = Program(
-        StandIn, start_worker, begin_drain, lambda app: None, lambda app, slot: None, exposition, takes_in_place
+        StandIn,
+        start_worker,
+        begin_drain,
+        lambda app: None,
+        lambda app, slot: None,
+        exposition,
+        takes_in_place,
+        leave=leave,
     )
     serve(partial(read_settings, home, server=options), lambda settings: None, program)
 

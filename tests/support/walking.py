@@ -15,6 +15,7 @@ from secure_ml_api.api.company import Parked
 from secure_ml_api.api.lane import FastLane
 from secure_ml_api.api.walkers import Walkers
 from secure_ml_api.models.pace import Pace
+from support.gated import until
 from support.spine import CALLER, ROW, FakeModel, FakeSession, Rooms
 
 QUICK = Pace(one_seconds=10e-6, many_seconds=20e-6, many_rows=32, rows_are_independent=True)
@@ -69,6 +70,13 @@ class Lane:
         """Have all walkers been on their way since then."""
         for walk in self.walkers._walks:
             walk.since = seconds
+
+    def all_are_held_up(self, walkers: int) -> None:
+        """Have so many walkers wait at the gate, with one request each, for longer than is waited for them."""
+        for number in range(walkers):
+            self.asks()
+            until(lambda at_gate=number + 1: self.charging == at_gate)
+            self.all_since(float("-inf"))
 
     def in_flight(self) -> float:
         return self.rooms.counted("secure_ml_api_in_flight")

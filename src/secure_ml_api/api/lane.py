@@ -82,6 +82,13 @@ def route_of(path: str) -> Route | None:
     return None
 
 
+@lru_cache(maxsize=1024)
+def target_of(path: str) -> tuple[str, str | None] | None:
+    """The name and the version, if one is named, of the model that a path of a predict route is about."""
+    route = route_of(path)
+    return (route.name, route.version) if route is not None else None
+
+
 class FastLane:
     """A WSGI application in front of the one ``behind`` it."""
 

@@ -6,9 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from threading import Event, Thread
+from math import inf
+from threading import Event, Lock, Thread
 
 from ..errors import DeadlineExceeded, ModelNotFound, NotReady, OperatorError, PackageRefused, StorageUnavailable
+from ..runtimes.libraries import FrameworkMissing
 from .changes import Changes, Wanted
 from .memory import let_go
 from .model import Model
@@ -57,11 +59,18 @@ class Caretaker:
         self._up_to_date_at = 0.0
         self._slot = 0
         self._failed: dict[str, str] = {}
+        self._imports = True
+        self._ask_for_relief: Callable[[], None] | None = None
         self._on_refresh: OnRefresh = lambda _before, _after: None
         self._stopped = Event()
+        self._leaves_at = inf
+        self._telling = Lock()
 
-    def start_worker(self, slot: int, on_refresh: OnRefresh) -> None:
-        """Take what changed since the master loaded, report, and from now on look for more."""
+    def start_worker(self, slot: int, on_refresh: OnRefresh, ask_for_relief: Callable[[], None] | None = None) -> None:
+        """Take what changed since the master loaded, report, and from now on look for more.
+
+        ``ask_for_relief``, where that can be asked for, has another worker take this one's place.
+        """
         self._slot, self._on_refresh = slot, on_refresh
         wanted = self._changes.wanted()
         self._is_folder_due = self._has_folder_changed()  # nobody announces what others of this master saw there
@@ -70,10 +79,17 @@ class Caretaker:
         else:
             self._report(wanted)
         self._up_to_date_at = time.monotonic()
+        self._ask_for_relief, self._imports = ask_for_relief, ask_for_relief is None
         Thread(target=self._live, name="models", daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def leave(self, seconds: float) -> None:
+        """Another worker takes this one's place, which takes no more changes: in ``seconds`` nothing new reaches it."""
+        self._stopped.set()
+        self._leaves_at = time.monotonic() + seconds
+        self._report(self._taken)
 
     def change(self, name: str, decide: Callable[[Store], object], until: float) -> None:
         """Make ``decide`` true on every worker of this machine, or raise the Refusal that says why not.
@@ -150,8 +166,22 @@ class Caretaker:
             with self._turn(names) as is_ours:
                 if not is_ours and time.monotonic() < self._up_to_date_at + _PATIENCE_SECONDS:
                     return
-                self._take(wanted)
+                try:
+                    self._take(wanted)
+                except FrameworkMissing as missing:
+                    self._be_relieved(missing)
+                    return
         self._up_to_date_at = time.monotonic()
+
+    def _be_relieved(self, missing: FrameworkMissing) -> None:
+        """Wait for another worker to take this one's place; one that never comes to serve is not waited for for ever.
+
+        Importing a framework takes seconds, a part of which nobody else has the interpreter for, up to 0.2 s at a time.
+        """
+        log.info("a model needs %s, which takes long to import: a worker that begins with it takes over", missing)
+        if self._ask_for_relief is not None:
+            self._ask_for_relief()
+            self._imports = not self._stopped.wait(_PATIENCE_SECONDS)
 
     def _take(self, wanted: Wanted) -> None:
         """The folder as it is, when it is due, and what is announced beside that: only this is verified anew."""
@@ -185,7 +215,7 @@ class Caretaker:
         asked = {f"{name}/" for name in (names if names is not None else self._known())}
         self._failed = {where: what for where, what in self._failed.items() if names is not None and where not in asked}
         try:
-            self._registry.refresh(names)
+            self._registry.refresh(names, imports=self._imports)
         except OperatorError as refused:  # no key to verify with: what is loaded goes on
             log.error("models were not loaded: %s", refused)  # noqa: TRY400 - the line says all that there is
             self._failed |= dict.fromkeys(asked, str(refused))
@@ -202,9 +232,9 @@ class Caretaker:
         self._report(wanted)
 
     def _report(self, wanted: Wanted) -> None:
-        self._taken = wanted
-        with suppress(OSError):  # told again with the next change
-            self._changes.report(self._slot, wanted.number, self._own_problems())
+        with self._telling, suppress(OSError):  # told again with the next change
+            self._taken = max(self._taken, wanted, key=lambda each: each.number)
+            self._changes.report(self._slot, self._taken.number, self._own_problems(), self._leaves_at)
 
     def _own_problems(self) -> dict[str, str]:
         return {**self._failed, **self._registry.problems}

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +36,12 @@ class Report(NamedTuple):
     number: int
     pid: int
     problems: Mapping[str, str]
+    leaves_at: float
+    """The monotonic second from which on no request that comes reaches it."""
+
+    def has_taken(self, number: int, now: float) -> bool:
+        """Whether no request that comes at the second ``now`` is answered as before change ``number``."""
+        return self.number >= number or self.leaves_at <= now
 
 
 _NOTHING = Wanted(0, {})
@@ -70,10 +77,10 @@ class Changes:
         except (OSError, ValueError, KeyError, TypeError):
             return _NOTHING
 
-    def report(self, slot: int, number: int, problems: Mapping[str, str]) -> None:
-        """In a worker: change ``number`` is taken."""
+    def report(self, slot: int, number: int, problems: Mapping[str, str], leaves_at: float = inf) -> None:
+        """In a worker: change ``number`` is taken, and what comes from ``leaves_at`` on is for others."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = {"number": number, "pid": os.getpid(), "problems": dict(problems)}
+        told = {"number": number, "pid": os.getpid(), "problems": dict(problems), "leaves_at": leaves_at}
         write_small(self._directory / f"applied.{slot}", json.dumps(told).encode(), _PRIVATE)
 
     def reports(self) -> list[Report]:
@@ -82,7 +89,7 @@ class Changes:
         for path in sorted(self._directory.glob("applied.*")):
             try:
                 told = json.loads(read_small(path) or b"")
-                report = Report(told["number"], told["pid"], told["problems"])
+                report = Report(told["number"], told["pid"], told["problems"], told["leaves_at"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue
             if Path(f"/proc/{report.pid}").exists():
@@ -104,7 +111,7 @@ class Changes:
         passed first, or ``go_on`` says no."""
         while True:
             reports = self.reports()
-            if all(report.number >= number for report in reports):
+            if all(report.has_taken(number, time.monotonic()) for report in reports):
                 return reports
             if time.monotonic() >= until or not go_on():
                 return None

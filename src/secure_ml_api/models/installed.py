@@ -41,6 +41,7 @@ def _loaded(name: str, ours: set[str]) -> Runtime:
         made = found[0].load()
         runtime = made() if callable(made) else made
         fits = runtime.name == name and isinstance(runtime.fork_safe, bool) and callable(runtime.load)
+        fits = fits and isinstance(getattr(runtime, "framework", ""), str)
     except Exception as error:
         cause = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise SettingsError(f"{where} of {_offered_by(found)} does not load ({cause})") from error

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 
 from ..errors import ModelNotFound, NotReady, OperatorError, PackageRefused
+from ..runtimes.libraries import require_framework
 from ..runtimes.protocol import Runtime
 from .life import is_in_canary
 from .memory import into_large_pages
@@ -72,13 +73,13 @@ class Registry:
                 self._warm(draft, model)
             self._shelf = draft.shelf()
 
-    def refresh(self, names: Collection[str] | None = None) -> None:
+    def refresh(self, names: Collection[str] | None = None, *, imports: bool = True) -> None:
         """Take the models in ``names`` as they are in the home now, in a worker that serves.
 
         What is loaded already is verified again when its files were touched since. Without names all that the home
         holds, where what is loaded already is not looked at. All changes at once, when everything new is loaded and
         warm. A version that fails is named in ``problems`` and changes nothing for the others. Raises KeyFileError as
-        ``load`` does.
+        ``load`` does, and, unless it ``imports``, FrameworkMissing, when nothing has changed.
         """
         with self._lock:
             there = self._store.names()
@@ -87,7 +88,7 @@ class Registry:
                 for name in there if names is None else names:
                     draft.forget(name)
                     if name in there:
-                        self._admit_all(draft, name, again=names is not None, waits=False)
+                        self._admit_all(draft, name, again=names is not None, waits=False, imports=imports)
             known = {id(model) for model in self.models()}
             for versions in list(draft.models.values()):
                 for model in [model for model in versions.values() if id(model) not in known]:
@@ -174,7 +175,7 @@ class Registry:
         """Names of models of which no version answers; while there are any, the server is not ready."""
         return self._shelf.unready
 
-    def _admit_all(self, draft: Draft, name: str, *, again: bool, waits: bool) -> None:
+    def _admit_all(self, draft: Draft, name: str, *, again: bool, waits: bool, imports: bool = True) -> None:
         """All versions of one model, unless it is unloaded; ``waits`` leaves some for after the fork."""
         try:
             draft.lives[name] = self._store.life(name)
@@ -192,9 +193,9 @@ class Registry:
             if kept is not None and not again:
                 draft.models[name][version] = kept
             else:
-                self._admit(draft, name, version, waits=waits)
+                self._admit(draft, name, version, waits=waits, imports=imports)
 
-    def _admit(self, draft: Draft, name: str, version: str, *, waits: bool) -> None:
+    def _admit(self, draft: Draft, name: str, version: str, *, waits: bool, imports: bool) -> None:
         kept = self._shelf.models.get(name, {}).get(version)
         stamp = self._store.stamp(name, version)  # before the files are read, so that whatever comes later is seen
         if kept is not None and stamp is not None and self._stamps.get((name, version)) == (kept.digest, stamp):
@@ -214,6 +215,8 @@ class Registry:
         if waits and runtime is not None and not (runtime.fork_safe and self._threads == 1):
             draft.waiting[name, version] = package
             return
+        if not imports:
+            require_framework(runtime)
         self._build(draft, package)
 
     def _build(self, draft: Draft, package: VerifiedPackage) -> None:

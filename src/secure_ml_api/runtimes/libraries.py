@@ -6,6 +6,18 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
+
+
+class FrameworkMissing(Exception):
+    """A package needs a framework that is installed, and not imported in this process."""
+
+
+def require_framework(runtime: object) -> None:
+    """Raise FrameworkMissing if loading for ``runtime`` would import the module that it names as its ``framework``."""
+    name: str | None = getattr(runtime, "framework", None)
+    if name is not None and name not in sys.modules and find_spec(name.partition(".")[0]) is not None:
+        raise FrameworkMissing(name)
 
 
 @contextmanager

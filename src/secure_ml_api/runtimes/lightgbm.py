@@ -40,6 +40,7 @@ class LightgbmRuntime:
 
     name = "lightgbm"
     fork_safe = False
+    framework = "lightgbm"
 
     def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
         """A session on the trees in ``model.lightgbm.txt``.

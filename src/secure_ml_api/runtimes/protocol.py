@@ -51,7 +51,11 @@ class StoppableSession(Session, Protocol):
 
 
 class Runtime(Protocol):
-    """Loads verified packages of one format."""
+    """Loads verified packages of one format.
+
+    One that imports a module for a second or longer when it loads may name it as its ``framework``: a worker that
+    serves does not import it, which would hold up its callers, but has another take its place that begins with it.
+    """
 
     name: str
     fork_safe: bool

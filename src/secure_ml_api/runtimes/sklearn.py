@@ -30,6 +30,7 @@ class SklearnRuntime:
 
     name = "sklearn"
     fork_safe = False
+    framework = "skops.io"
 
     def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
         """A session on the model in ``model.skops``.

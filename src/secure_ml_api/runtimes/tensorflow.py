@@ -32,6 +32,7 @@ class TensorFlowRuntime:
 
     name = "tensorflow"
     fork_safe = False
+    framework = "tensorflow"
 
     def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
         """A session on the SavedModel in ``saved_model.tar``.

@@ -63,6 +63,7 @@ class TorchRuntime:
 
     name = "torch"
     fork_safe = False
+    framework = "torch"
 
     def __init__(self, architectures: Sequence[str] = ()) -> None:
         self._architectures = frozenset(architectures)

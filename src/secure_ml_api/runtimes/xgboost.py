@@ -35,6 +35,7 @@ class XgboostRuntime:
 
     name = "xgboost"
     fork_safe = False
+    framework = "xgboost"
 
     def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
         """A session on the trees in ``model.xgboost.json``.

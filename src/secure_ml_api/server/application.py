@@ -119,6 +119,12 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         except Exception:
             logger.exception("the application could not be told that the server stops")
 
+    def leave(self, seconds: float) -> None:
+        try:
+            self._program.leave(self._app, seconds)
+        except Exception:
+            logger.exception("the application could not be told that this worker goes")
+
     def stop_worker(self) -> None:
         self._program.stop_worker(self._app)
 

@@ -164,3 +164,4 @@ class Granian(Worker):  # type: ignore[misc]
                 while time.monotonic() < until or select.select([listener], [], [], 0)[0]:
                     time.sleep(0.01)  # granian takes those that the kernel has made
             engine.stop_listening()
+        self.app.leave(_PATIENCE_SECONDS)

@@ -122,7 +122,7 @@ class GuardedThreads(TurningAway):
         if admitted is None:
             return
         connection = self._connection(admitted, client, server)
-        connection.wait(self._limits.header_timeout_seconds)
+        connection.wait(self._limits.header_timeout_seconds if self.alive else PATIENCE_SECONDS)
         self._await(connection)
 
     def finish_request(self, conn: Connection, fs: Future[bool]) -> None:
@@ -227,6 +227,7 @@ class GuardedThreads(TurningAway):
             while self.accept(listener):
                 pass
             listener.close()
+        self.app.leave(PATIENCE_SECONDS)
 
     def _finish_handshakes(self) -> None:
         """Take connections that are half made; who has a connection may well be making another."""

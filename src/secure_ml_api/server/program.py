@@ -61,6 +61,10 @@ def no_relief(app: Any, ask_for_relief: Callable[[], None]) -> None:
     """It never asks to be replaced."""
 
 
+def not_told(app: Any, seconds: float) -> None:
+    """It need not know."""
+
+
 def nobody_turned_away(app: Any) -> Reception:  # noqa: ARG001 — the shape of reception
     """The server's own bounds are all that there is."""
     return Reception()
@@ -92,6 +96,9 @@ class Program:
     offer_relief: Callable[[Any, Callable[[], None]], None] = no_relief
     """(app, ask_for_relief) in each worker, before it starts: what the application may call, from any thread, when a
     new worker should take over. The old one serves until then, and finishes what it has."""
+    leave: Callable[[Any, float], None] = not_told
+    """(app, seconds) in each worker, when it takes no more connections: in so many seconds no request that is sent then
+    reaches it."""
     reception: Callable[[Any], Reception] = nobody_turned_away
     """(app) in a worker: what it asks before it gives a request to the application."""
     company: Callable[[Any], Company | None] = no_company
@@ -111,6 +118,7 @@ def standard_program() -> Program:
         app.exposition,
         app.takes_in_place,
         app.offer_relief,
+        app.leave,
         app.reception,
         app.company,
     )

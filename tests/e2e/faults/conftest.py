@@ -28,7 +28,7 @@ def home_of_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return settings.home
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def full(pytestconfig: pytest.Config) -> bool:
     """Whether figures are to be kept: then loads are long and faults repeated; otherwise once and briefly will do."""
     return bool(pytestconfig.getoption("--figures"))

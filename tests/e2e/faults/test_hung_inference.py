@@ -44,9 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Beside Redis: at length, all that hangs with both worker classes; otherwise one of them, as time is short."""
     if "case" in metafunc.fixturenames:
         full = bool(metafunc.config.getoption("--figures"))
-        metafunc.parametrize(
-            "case", dealt(list(HANGS), to_all=True) if full else [Case("stuck", "inplace")], ids=str
-        )
+        metafunc.parametrize("case", dealt(list(HANGS), to_all=True) if full else [Case("stuck", "inplace")], ids=str)
 
 
 @pytest.fixture(scope="module")

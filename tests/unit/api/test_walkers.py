@@ -58,9 +58,9 @@ def test_while_two_are_on_their_way_the_others_gather(lane: Lane) -> None:
 
 def test_for_those_who_are_held_up_others_set_out_up_to_a_bound(lane: Lane) -> None:
     lane.gate.clear()
-    for _ in range(6):
+    lane.all_are_held_up(4)
+    for _ in range(2):
         lane.asks()
-        lane.all_since(float("-inf"))
     assert lane.walking == 4
     lane.gate.set()
     assert lane.statuses(6) == ["200 OK"] * 6
@@ -81,9 +81,7 @@ def test_who_is_late_is_told_so_while_its_charge_is_waited_for_and_keeps_nothing
 
 def test_who_is_late_before_it_sets_out_is_charged_nothing(lane: Lane) -> None:
     lane.gate.clear()
-    for _ in range(4):
-        lane.asks()
-        lane.all_since(float("-inf"))
+    lane.all_are_held_up(4)
     (late,) = lane.asks()
     lane.walkers.give_up(late)
     assert lane.walkers.arrive([late])[0][0] == "504 GATEWAY TIMEOUT"

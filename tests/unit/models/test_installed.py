@@ -20,6 +20,9 @@ class Mine:
 class Misnamed(Mine):
     name = "yours"
 
+class Odd(Mine):
+    framework = 1
+
 def broken():
     raise OSError("no such\\nlibrary")
 """
@@ -62,6 +65,7 @@ def test_a_runtime_that_is_named_is_loaded_beside_the_built_in_ones_and_only_tha
         ("Mine", "onnx", "'onnx' is built in and cannot be replaced"),
         ("Mine", "../mine", "cannot be the name of a runtime"),
         ("Misnamed", "mine", "'mine' of wrong_runtime is no runtime of that name"),
+        ("Odd", "mine", "'mine' of wrong_runtime is no runtime of that name"),
         ("broken", "mine", r"does not load \(OSError: no such library\)"),
         ("missing", "mine", r"does not load \(AttributeError"),
         ("__doc__", "mine", r"does not load \(AttributeError"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from threading import Event
 from time import monotonic
@@ -75,8 +76,11 @@ class Lane:
         """Have so many walkers wait at the gate, with one request each, for longer than is waited for them."""
         for number in range(walkers):
             self.asks()
-            until(lambda at_gate=number + 1: self.charging == at_gate)
+            until(partial(self._is_at_gate, number + 1))
             self.all_since(float("-inf"))
+
+    def _is_at_gate(self, number: int) -> bool:
+        return self.charging == number
 
     def in_flight(self) -> float:
         return self.rooms.counted("secure_ml_api_in_flight")

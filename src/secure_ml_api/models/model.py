@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..errors import PackageRefused
+from ..runtimes.libraries import times_frozen
 from ..runtimes.lightgbm import LightgbmRuntime
 from ..runtimes.onnx import OnnxRuntime
 from ..runtimes.protocol import Runtime, Session
@@ -52,6 +53,13 @@ class Model:
     """A few rows that the model was packed with, for warming up."""
     pace: Pace | None = None
     """How long its runs take; None before it was warmed up, or without a sample."""
+    freezes: int = field(default_factory=times_frozen)
+    """How often the garbage collector had been told to leave alone what there was when it was loaded."""
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the garbage collector has been told since to leave alone what it is made of."""
+        return self.freezes != times_frozen()
 
     def warm_up(self) -> Model:
         """This model with its pace; no caller pays for what a first run allocates. Raises what the session raises."""

@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -141,7 +141,9 @@ class Store:
         Who is in here does not come in again. Raises PackageRefused without such a model, or without ``version``.
         """
         self._require(name, version)
-        with alone(self.models_directory / name):
+        with ExitStack() as others_wait:
+            with suppress(FileNotFoundError):  # said below
+                others_wait.enter_context(alone(self.models_directory / name))
             self._require(name, version)  # it may have been removed while others decided
             yield
 

@@ -16,7 +16,7 @@ from ..runtimes.protocol import Session
 from ..runtimes.sklearn import SklearnSession
 from ..tensors import Signature
 from .contest import Found, proven
-from .extras import library_versions, quiet
+from .extras import library_versions, quiet, threads_kept
 from .hyperparameters import hyperparameters
 from .natives import RuntimeName
 from .networks.network import NetworkEstimator
@@ -65,7 +65,7 @@ def build(
     One that differs only on generated rows where the estimator is itself undecided is taken when no other is without
     difference. Raises PackingError with the candidates' reasons when none will do.
     """
-    with quiet():
+    with quiet(), threads_kept():
         subject = Subject.of(estimator, sample, options)
         found, reasons = proven(subject)
         if not found:

@@ -47,6 +47,18 @@ def library_versions() -> dict[str, str]:
 
 
 @contextmanager
+def threads_kept() -> Iterator[None]:
+    """PyTorch works with as many threads afterwards as before, however a network is measured meanwhile."""
+    torch = sys.modules.get("torch")
+    threads = None if torch is None else torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(threads)
+
+
+@contextmanager
 def quiet() -> Iterator[None]:
     """Keep the training libraries' warnings and log lines out of what our own users read."""
     chatty = [logging.getLogger(name) for name in ("skl2onnx", "sklearn", "onnx", "onnxmltools")]

@@ -20,6 +20,14 @@ def require_framework(runtime: object) -> None:
         raise FrameworkMissing(name)
 
 
+_frozen = [0]
+
+
+def times_frozen() -> int:
+    """How often all that there was has been kept from being looked through for garbage."""
+    return _frozen[0]
+
+
 @contextmanager
 def for_good() -> Iterator[None]:
     """What is imported meanwhile is not looked through for garbage again, as it stays for the life of the process.
@@ -35,5 +43,6 @@ def for_good() -> Iterator[None]:
     finally:
         if len(sys.modules) > modules:
             gc.freeze()
+            _frozen[0] += 1
         if was_enabled:
             gc.enable()

@@ -79,13 +79,18 @@ class TorchRuntime:
         if data is None:
             raise PackageRefused(f"{where}: the package has no {WEIGHTS_FILE}")
         try:
-            return open_network(data, artifact.signature, self._architectures, threads=threads)
+            session = open_network(data, artifact.signature, self._architectures, threads=threads)
         except PackageRefused as refused:
             raise PackageRefused(f"{where}: {refused}") from None
+        _bound_threads_between_operators(threads)
+        return session
 
 
 def open_network(data: bytes, signature: Signature, architectures: frozenset[str], *, threads: int = 1) -> TorchSession:
-    """A session on the safetensors file in ``data``; raises PackageRefused as ``load`` does."""
+    """A session on the safetensors file in ``data``; raises PackageRefused as ``load`` does.
+
+    From then on every operator of this process has at most ``threads``.
+    """
     design = Design.of(data)
     if design.architecture not in architectures:
         remedy = "name it in inference.architectures if it may be built"
@@ -96,15 +101,16 @@ def open_network(data: bytes, signature: Signature, architectures: frozenset[str
     except ImportError:
         remedy = "run `pip install 'secure-ml-api[torch]'` where it serves"
         raise PackageRefused(f"PyTorch itself runs this model and is not installed; {remedy}") from None
-    _bound_threads(torch, threads)
+    torch.set_num_threads(threads)
     module = filled_architecture(design.architecture, design.parameters, data)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TorchSession(module.eval().to(device), design, signature, device)
 
 
-def _bound_threads(torch: Any, threads: int) -> None:
-    """At most ``threads`` for an operator, and for operators side by side, which an architecture may ask for."""
-    torch.set_num_threads(threads)
+def _bound_threads_between_operators(threads: int) -> None:
+    """At most ``threads`` for operators side by side, which an architecture may ask for."""
+    import torch
+
     # It can be said once, and is the same for all that is loaded afterwards.
     with suppress(RuntimeError):
         torch.set_num_interop_threads(threads)

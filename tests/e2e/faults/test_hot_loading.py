@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,16 +17,13 @@ from support.boosted import lightgbm_model, rows, table, xgboost_model
 from support.fault_table import Figures
 from support.graphs import big_graph
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
+from support.meanwhile import RATE, Operator, OthersMeanwhile
 from support.native_models import ESTIMATOR, NATIVE, pack_natives
 from support.networks import ARCHITECTURE, offer_architecture
-from support.open_loop import Outcome
 from support.packages import publish, store_in
 from support.server import RunningServer, wait_until
-from support.under_load import milliseconds
 
-RATE = 100
 TIMES = 3
-WORDS = {"tiny": "the quick model", "sleeper": "that of 5 ms"}
 
 
 FRAMEWORKS = {
@@ -36,18 +33,6 @@ FRAMEWORKS = {
     NATIVE[0]: "PyTorch",
     NATIVE[1]: "TensorFlow",
 }
-
-
-class Operator:
-    """Who decides about the models of ``running``."""
-
-    def __init__(self, running: RunningServer) -> None:
-        self._running = running
-        self._token = running.token(running.create_client("operator", "models:admin"))
-
-    def decide(self, action: str, model: str) -> None:
-        reply = self._running.post_json(f"/v2/repository/models/{model}/{action}", {}, self._token)
-        assert reply.status == 200, reply.body
 
 
 class Big:
@@ -70,45 +55,6 @@ class Big:
             self._operator.decide("load", "big")
             self._operator.decide("unload", "big")
             self._there.rename(self._aside)
-
-
-class OthersMeanwhile:
-    """How callers of the quick model and of that of 5 ms fare before something happens, and while it does."""
-
-    def __init__(self, server: Loaded, calm_seconds: float) -> None:
-        self._server = server
-        self._calm_seconds = calm_seconds
-        self.outcome = Outcome([])
-        self.seconds = 0.0
-        self._before: dict[str, Outcome] = {}
-        self._meanwhile: dict[str, Outcome] = {}
-
-    def while_(self, happens: Callable[[], object]) -> None:
-        server = self._server
-        with server.load_meanwhile(RATE) as load:
-            begun = load.now()
-            wait_until(lambda: load.now() > begun + self._calm_seconds)
-            comes = load.now()
-            happens()
-            gone = load.now()
-        self.outcome, self.seconds = load.outcome, gone - comes
-        self._before = server.by_model(load.outcome.between(begun, comes), RATE)
-        self._meanwhile = server.by_model(load.outcome.between(comes, gone), RATE)
-
-    def p99(self) -> dict[str, tuple[float, float]]:
-        """In seconds, before and meanwhile, of each model."""
-        return {model: (self._before[model].latency(99), self._meanwhile[model].latency(99)) for model in WORDS}
-
-    def in_words(self) -> str:
-        return "; ".join(
-            f"p99 of {WORDS[model]} {milliseconds(now)}, before {milliseconds(calm)}"
-            for model, (calm, now) in self.p99().items()
-        )
-
-    def judge(self, *, full: bool) -> None:
-        assert set(self.outcome.statuses()) == {200}
-        if full:
-            assert all(now <= 2 * calm for calm, now in self.p99().values())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -162,14 +108,11 @@ def test_a_framework_comes_with_a_model_without_a_failed_request_or_a_slow_one(
         operator.decide("load", model)
         wait_until(lambda: not before & running.worker_pids(), what="no workers but those with the framework")
 
-    def comes_often() -> None:
-        comes()
-        for _ in range(times - 1):
-            operator.decide("unload", model)
-            running.reload()  # to workers that have not imported it
-            comes()
+    def forgotten() -> None:
+        operator.decide("unload", model)
+        running.reload()  # to workers that have not imported it
 
-    others.while_(comes_often)
+    others.while_(comes, times=times, between=forgotten)
     assert running.metric("secure_ml_api_model_info", model=model) > 0
     assert running.metric("secure_ml_api_workers_ended_total", reason="relief") == 2 * times
     figures.add(

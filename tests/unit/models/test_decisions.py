@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from secure_ml_api.errors import PackageRefused
 from secure_ml_api.models.aliases import read_aliases, write_aliases
+from secure_ml_api.models.alone import alone
 from secure_ml_api.models.life import Canary, read_life, write_life
 from secure_ml_api.models.store import Store
 from support.packages import publish, store_in
@@ -32,6 +36,23 @@ DECISIONS: dict[str, Callable[[Store], object]] = {
     "set_alias": lambda store: store.set_alias("tiny", "best", "2"),
     "remove": lambda store: store.remove("tiny", "3"),
 }
+
+
+@pytest.mark.parametrize("decide", ["promote", "set_shadow", "remove"])
+def test_who_decides_about_a_model_that_another_has_just_removed_is_told_that_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decide: str
+) -> None:
+    store = store_in(tmp_path)
+    for version in ("2", "3"):
+        publish(store, version=version)
+
+    def removed_first(directory: Path) -> AbstractContextManager[None]:
+        shutil.rmtree(directory)
+        return alone(directory)
+
+    monkeypatch.setattr("secure_ml_api.models.store.alone", removed_first)
+    with pytest.raises(PackageRefused, match="there is no such"):
+        DECISIONS[decide](store)
 
 
 @pytest.mark.parametrize("decide", DECISIONS)

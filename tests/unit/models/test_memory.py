@@ -17,6 +17,9 @@ from weakref import ref
 import pytest
 
 from secure_ml_api.models.memory import _parts_outside, give_memory_back, into_large_pages, let_go
+from secure_ml_api.models.registry import Registry
+from secure_ml_api.runtimes.libraries import for_good
+from support.packages import publish, store_in
 
 _SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _IS_ALWAYS = _SETTING.exists() and "[always]" in _SETTING.read_text()
@@ -95,7 +98,7 @@ def test_new_memory_is_told_from_what_it_lies_beside(
 
 def test_models_go_one_by_one_and_others_have_the_interpreter_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     class Held:
-        runtime = "onnx"
+        runtime, is_frozen = "onnx", False
 
     held: list[Any] = [Held() for _ in range(3)]
     seen = [ref(each) for each in held]
@@ -105,13 +108,16 @@ def test_models_go_one_by_one_and_others_have_the_interpreter_in_between(monkeyp
     assert alive == [2, 1, 0]
 
 
-@pytest.mark.parametrize(("runtime", "is_gone"), [("tensorflow", True), ("of-others", True), ("onnx", False)])
+@pytest.mark.parametrize(
+    ("runtime", "is_frozen", "is_gone"),
+    [("tensorflow", True, True), ("of-others", True, True), ("tensorflow", False, False), ("onnx", True, False)],
+)
 def test_a_model_that_may_hold_itself_goes_also_if_it_was_there_when_a_framework_came(
-    runtime: str, *, is_gone: bool
+    runtime: str, *, is_frozen: bool, is_gone: bool
 ) -> None:
     class Held:
         def __init__(self) -> None:
-            self.runtime = runtime
+            self.runtime, self.is_frozen = runtime, is_frozen
             self.itself = self
 
     held: list[Any] = [Held()]
@@ -123,6 +129,25 @@ def test_a_model_that_may_hold_itself_goes_also_if_it_was_there_when_a_framework
     finally:
         gc.unfreeze()
         gc.collect()
+
+
+def test_a_model_knows_whether_a_framework_came_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "framework_after_a_model.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    store = store_in(tmp_path / "home")
+    publish(store)
+    registry = Registry(store)
+    registry.load()
+    registry.warm_up()
+    (model,) = registry.models()
+    assert not model.is_frozen
+    with for_good():
+        pass  # in which nothing comes
+    assert not model.is_frozen
+    with for_good():
+        __import__("framework_after_a_model")
+    gc.unfreeze()
+    assert model.is_frozen
 
 
 @pytest.fixture

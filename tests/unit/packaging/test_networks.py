@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,19 @@ def weights(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ve
     network = Graphless(torch_module(), architecture=ARCHITECTURE, parameters=parameters)
     assert packed(store, network, allow_native=True).manifest.runtime == "torch"
     return store.verify("net", "1").artifact
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads", "weights")
+def test_packing_for_torch_itself_leaves_the_caller_s_process_its_threads() -> None:
+    assert torch.get_num_threads() == 3
 
 
 def test_torch_itself_answers_1000_rows_as_the_module_does(store: Store, weights: VerifiedArtifact) -> None:

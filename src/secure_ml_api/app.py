@@ -120,7 +120,9 @@ def start_worker(app: Flask, slot: int) -> None:
         services.metrics.model_loaded(model.name, model.version, model.runtime, model.digest)
     services.drift.start_worker(slot, services.registry.models())
     services.canaries.start_worker(slot, house.settings.run_directory / "canaries")
-    house.caretaker.start_worker(slot, house.models_changed, house.ask_for_relief)
+    # Granian's workers cannot tell when nothing new reaches them: they load all models themselves.
+    can_be_relieved = house.settings.server.worker_class != "granian"
+    house.caretaker.start_worker(slot, house.models_changed, house.ask_for_relief if can_be_relieved else None)
     house.doormen.authenticator.refresh()
     house.vitals = Vitals(services.metrics, slot, lambda: services.runner.admission.waiting)
     Thread(target=house.keep, name="housekeeping", daemon=True).start()

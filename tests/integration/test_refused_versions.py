@@ -10,6 +10,7 @@ import pytest
 
 from secure_ml_api.models.changes import Changes
 from support.application import Application
+from support.caretaking import report
 from support.packages import publish, store_in
 
 READY = "/v2/health/ready"
@@ -28,7 +29,7 @@ def serving(home: Path, **sections: dict[str, Any]) -> Iterator[Application]:
     with Application(home, **sections) as application:
         changes = Changes(application.settings.run_directory)
         told = {"tiny/2": REASON, "tiny/life.json": REASON, "secret/1": REASON}
-        changes.report(7, changes.wanted().number, told)
+        report(changes, 7, changes.wanted().number, told)
         yield application
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
+from types import MappingProxyType
 
 from secure_ml_api.models.caretaker import Caretaker
-from secure_ml_api.models.changes import Changes
+from secure_ml_api.models.changes import Changes, Report
 from secure_ml_api.models.model import Model
 from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
@@ -53,6 +56,19 @@ class Worker:
 def models_of(models: object) -> list[Model]:
     assert isinstance(models, tuple)
     return list(models)
+
+
+def report(
+    changes: Changes,
+    slot: int,
+    number: int,
+    problems: Mapping[str, str] = MappingProxyType({}),
+    *,
+    unready: Collection[str] = (),
+    leaves_at: float = inf,
+) -> None:
+    """As a worker in ``slot`` would, that has taken change ``number``."""
+    changes.report(slot, Report(number, os.getpid(), problems, unready, leaves_at))
 
 
 def in_a_minute() -> float:

@@ -48,6 +48,11 @@ class Lane:
     def asks_together(self, *models: str) -> list[Parked]:
         return self.walkers.answer([self.environ(ROW, model) for model in models], self.arrived.put)
 
+    def asks_together_with(self, model: str, body: bytes) -> list[Parked]:
+        """Those who ask with ``body``, together with one that asks ``model``."""
+        environs = [self.environ(body), self.environ(ROW, model)]
+        return self.walkers.answer(environs, self.arrived.put)[:1]
+
     def has_also(self, name: str, runs_for: Callable[[], object]) -> None:
         """A second quick model, which everybody may ask."""
         registry, first = self.rooms.registry, self.rooms.registry.model
@@ -76,10 +81,10 @@ class Lane:
         """Have so many walkers wait at the gate, with one request each, for longer than is waited for them."""
         for number in range(walkers):
             self.asks()
-            until(partial(self._is_at_gate, number + 1))
+            until(partial(self.is_at_gate, number + 1))
             self.all_since(float("-inf"))
 
-    def _is_at_gate(self, number: int) -> bool:
+    def is_at_gate(self, number: int) -> bool:
         return self.charging == number
 
     def in_flight(self) -> float:

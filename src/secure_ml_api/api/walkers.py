@@ -42,10 +42,8 @@ class _Asked:
     parked: Parked
     call: Call
     over: Over
-
-    @property
-    def counts(self) -> bool:
-        return self.parked.call is self.call
+    is_left: bool = False
+    """Whether what its walker brings does not matter any more: it has begun anew, or was handed over."""
 
     def arrives(self) -> None:
         self.over(self.parked)
@@ -89,11 +87,22 @@ class Walkers(Company):
         super().give_up(parked)
 
     def look(self) -> None:
-        """Housekeeping: who walks together with one that asks a model which hangs begins anew, and is charged twice."""
+        """Housekeeping: who walks together with one that asks a model which hangs begins anew, and is charged twice.
+
+        Who was stopped on the way is told so at once. And somebody walks while anybody waits.
+        """
         with self._lock:
-            held_up = [asked for walk in self._walks for asked in self._held_up(walk)]
-            if held_up:
-                self._wait([self._anew(asked) for asked in held_up])
+            left = [asked for walk in self._walks for asked in self._held_up(walk)]
+            stopped = [asked for asked in left if asked.call.stopped_by is not None]
+            for asked in left:
+                asked.is_left = True
+            for asked in stopped:
+                asked.parked.is_walking = False
+            self._waiting.extend(self._anew(asked) for asked in left if asked.call.stopped_by is None)
+            if self._waiting:
+                self._wait(())
+        for asked in stopped:
+            asked.arrives()
 
     def _set_out(self, environ: Environ, started_at: float) -> Parked:
         parked = self._asked(environ, started_at)
@@ -103,6 +112,7 @@ class Walkers(Company):
 
     def _anew(self, asked: _Asked) -> _Asked:
         parked = asked.parked
+        asked.call.leave()  # its place among those in flight is the new one's
         environ = parked.environ
         environ["wsgi.input"].seek(0)
         call = self._lane.call_of(environ, parked.route, int(environ["CONTENT_LENGTH"]))
@@ -118,7 +128,10 @@ class Walkers(Company):
         return [
             asked
             for asked in walk.together
-            if asked.counts and asked.call.job is None and getattr(asked.call, "model", None) is not model
+            if not asked.is_left
+            and asked.parked.late is None
+            and asked.call.job is None
+            and getattr(asked.call, "model", None) is not model
         ]
 
     def _wait(self, asked: Iterable[_Asked]) -> None:
@@ -164,7 +177,7 @@ class Walkers(Company):
         """Hand over an answer, or drop one that nobody waits for any more; where a model runs, that hands it over."""
         parked, call = asked.parked, asked.call
         with self._lock:
-            if not asked.counts:
+            if asked.is_left:
                 return
             parked.is_walking = False
         if parked.late is not None:

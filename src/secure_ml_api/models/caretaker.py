@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from math import inf
 from threading import Event, Lock, Thread
 
 from ..errors import DeadlineExceeded, ModelNotFound, NotReady, OperatorError, PackageRefused, StorageUnavailable
-from ..runtimes.libraries import FrameworkMissing
-from .changes import Changes, Wanted
+from ..runtimes.libraries import RelievedFirst
+from .changes import Changes, Report, Wanted
 from .memory import let_go
 from .model import Model
+from .permission import Permission
 from .registry import Registry
 from .shelf import ModelState, as_told
 from .store import Store
@@ -25,8 +27,6 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.1
 # What fails is tried again, and told again, no more often than this.
 _AFTER_FAILURE_SECONDS = 5.0
-# Who has waited for so long loads beside the others: one of them may hang.
-_PATIENCE_SECONDS = 60.0
 
 OnRefresh = Callable[[Sequence[Model], Sequence[Model]], None]
 """Told of the models before and after."""
@@ -49,18 +49,17 @@ class Caretaker:
         self._store = store
         self._registry = registry
         self._changes = changes
-        self._turns = turns
+        self._permission = Permission(turns)
         self._withheld = withheld
         self._watch_seconds = watch_seconds
-        self._taken = changes.wanted()
+        self._taken = changes.wanted().number
+        self._taken_of: dict[str, int] = {}
         self._seen: object = store.fingerprint() if watch_seconds else None
         self._next_look = 0.0
         self._is_folder_due = False
         self._up_to_date_at = 0.0
         self._slot = 0
         self._failed: dict[str, str] = {}
-        self._imports = True
-        self._ask_for_relief: Callable[[], None] | None = None
         self._on_refresh: OnRefresh = lambda _before, _after: None
         self._stopped = Event()
         self._leaves_at = inf
@@ -74,12 +73,10 @@ class Caretaker:
         self._slot, self._on_refresh = slot, on_refresh
         wanted = self._changes.wanted()
         self._is_folder_due = self._has_folder_changed()  # nobody announces what others of this master saw there
-        if self._is_folder_due or wanted.number > self._taken.number:
-            self._take(wanted)
-        else:
-            self._report(wanted)
+        self._take(wanted, self._announced(wanted))
+        self._report(wanted)
         self._up_to_date_at = time.monotonic()
-        self._ask_for_relief, self._imports = ask_for_relief, ask_for_relief is None
+        self._permission.begin_to_serve(ask_for_relief)
         Thread(target=self._live, name="models", daemon=True).start()
 
     def stop(self) -> None:
@@ -89,7 +86,7 @@ class Caretaker:
         """Another worker takes this one's place, which takes no more changes: in ``seconds`` nothing new reaches it."""
         self._stopped.set()
         self._leaves_at = time.monotonic() + seconds
-        self._report(self._taken)
+        self._report(self._changes.wanted())
 
     def change(self, name: str, decide: Callable[[Store], object], until: float) -> None:
         """Make ``decide`` true on every worker of this machine, or raise the Refusal that says why not.
@@ -109,37 +106,24 @@ class Caretaker:
             raise DeadlineExceeded("not every worker has taken the change yet; ask the repository index again")
 
     def take_canary_back(self, name: str, trial: str) -> bool:
-        """Let ``name`` have no canary on any worker, also where its folder cannot be written, if it is on ``trial``.
-
-        True for one of the workers that find it so, and for one only. Raises OSError when the home cannot be written
-        either.
-        """
-        is_ours = self._end(name, trial)
+        """Let ``name`` have no canary on any worker, if it is on ``trial``; as ``Withheld.take_canary_back``."""
+        is_ours = self._withheld.take_canary_back(self._store, name, trial)
         # Who did it may have failed to tell, and then those that find it done do.
-        if is_ours or self._changes.wanted().again.get(name, 0) <= self._taken.number:
+        if is_ours or self._changes.wanted().again.get(name, 0) <= self._taken_number(name):
             try:
                 self._changes.announce(name)
             except StorageUnavailable as unavailable:
                 log.warning("not every worker knows yet that a canary ended: %s", unavailable, extra={"model": name})
         return is_ours
 
-    def _end(self, name: str, trial: str) -> bool:
-        try:
-            return self._store.end_trial(name, trial)
-        except (OSError, OperatorError) as error:
-            is_ours = self._withheld.add(name)
-            if is_ours:
-                log.warning("a canary is withheld, and not taken back in its folder: %s", error, extra={"model": name})
-            return is_ours
-
     def require_serving(self, name: str) -> None:
         """Raise NotReady, with what is wrong, unless a version of ``name`` answers."""
-        if name in self._registry.unready:
+        if name in self._unready():
             raise NotReady("no version of the model could be loaded; the repository index says why")
 
     def problems(self, name: str | None = None) -> dict[str, str]:
         """What any worker of this machine found wrong, by model and version or file; of ``name``, by these alone."""
-        found = {**self._own_problems(), **self._changes.problems()}
+        found = {**({} if self._has_left else self._own_problems()), **self._changes.problems()}
         if name is None:
             return found
         return {where.removeprefix(f"{name}/"): what for where, what in found.items() if where.startswith(f"{name}/")}
@@ -156,48 +140,50 @@ class Caretaker:
             except Exception:
                 log.exception("the models folder could not be looked at")
                 self._stopped.wait(_AFTER_FAILURE_SECONDS)
+        self._permission.give_back(is_relieved=True)
 
     def _look(self) -> None:
-        """Take what has changed, as soon as it is this worker's turn."""
-        wanted = self._changes.wanted()
         self._is_folder_due |= self._has_folder_changed()
-        if self._is_folder_due or wanted.number > self._taken.number:
-            names = None if self._is_folder_due else self._announced(wanted)
-            with self._turn(names) as is_ours:
-                if not is_ours and time.monotonic() < self._up_to_date_at + _PATIENCE_SECONDS:
-                    return
-                try:
-                    self._take(wanted)
-                except FrameworkMissing as missing:
-                    self._be_relieved(missing)
-                    return
+        try:
+            self._catch_up(self._changes.wanted())
+        except RelievedFirst as first:
+            self._permission.ask_for_relief(first)
+        finally:
+            self._permission.give_back()
+
+    def _catch_up(self, wanted: Wanted) -> None:
+        """Take what has changed: at once what needs no loading, and the rest as soon as it is this worker's turn."""
+        if self._is_folder_due or wanted.number > self._taken:
+            at_once = [name for name in self._announced(wanted) if not self._lacks([name])]
+            with suppress(RelievedFirst):  # loaded, and altered since: with the rest
+                self._take_names(wanted, at_once)
+            names = self._announced(wanted)
+            loads = bool(names) or (self._is_folder_due and self._lacks(None))
+            if loads and not self._permission.is_given(self._up_to_date_at):
+                if at_once:
+                    self._report(wanted)
+                return
+            self._take(wanted, names)
+            self._permission.give_back(is_relieved=True)
+            self._report(wanted)
         self._up_to_date_at = time.monotonic()
 
-    def _be_relieved(self, missing: FrameworkMissing) -> None:
-        """Wait for another worker to take this one's place; one that never comes to serve is not waited for for ever.
-
-        Importing a framework takes seconds, a part of which nobody else has the interpreter for, up to 0.2 s at a time.
-        """
-        log.info("a model needs %s, which takes long to import: a worker that begins with it takes over", missing)
-        if self._ask_for_relief is not None:
-            self._ask_for_relief()
-            self._imports = not self._stopped.wait(_PATIENCE_SECONDS)
-
-    def _take(self, wanted: Wanted) -> None:
+    def _take(self, wanted: Wanted, names: Collection[str]) -> None:
         """The folder as it is, when it is due, and what is announced beside that: only this is verified anew."""
-        announced = self._announced(wanted)
         if self._is_folder_due:
-            self._refresh(self._taken, None)
+            self._refresh(None)
             self._is_folder_due = False  # not before: what fails is due at the next look again
-        if announced:
-            self._refresh(wanted, announced)
+        self._take_names(wanted, names)
 
-    def _turn(self, names: Collection[str] | None) -> AbstractContextManager[bool]:
-        """Only to load versions is one waited for: what else is decided about models is taken at once."""
+    def _take_names(self, wanted: Wanted, names: Collection[str]) -> None:
+        if names:
+            self._refresh(names)
+            self._taken_of |= {name: wanted.again[name] for name in names}
+
+    def _lacks(self, names: Collection[str] | None) -> bool:
         with suppress(OperatorError):  # said when the models are refreshed
-            if not self._registry.lacks(names):
-                return nullcontext(True)
-        return self._turns.taken()
+            return self._registry.lacks(names)
+        return False
 
     def _has_folder_changed(self) -> bool:
         now = time.monotonic()
@@ -208,14 +194,18 @@ class Caretaker:
         return before != self._seen
 
     def _announced(self, wanted: Wanted) -> list[str]:
-        return [name for name, number in wanted.again.items() if number > self._taken.number]
+        return [name for name, number in wanted.again.items() if number > self._taken_number(name)]
 
-    def _refresh(self, wanted: Wanted, names: Collection[str] | None) -> None:
+    def _taken_number(self, name: str) -> int:
+        """That of the newest change of the model that this worker has taken."""
+        return max(self._taken, self._taken_of.get(name, 0))
+
+    def _refresh(self, names: Collection[str] | None) -> None:
         before, problems = self._registry.models(), dict(self._registry.problems)
         asked = {f"{name}/" for name in (names if names is not None else self._known())}
         self._failed = {where: what for where, what in self._failed.items() if names is not None and where not in asked}
         try:
-            self._registry.refresh(names, imports=self._imports)
+            self._registry.refresh(names, serves=not self._permission.is_for_all)
         except OperatorError as refused:  # no key to verify with: what is loaded goes on
             log.error("models were not loaded: %s", refused)  # noqa: TRY400 - the line says all that there is
             self._failed |= dict.fromkeys(asked, str(refused))
@@ -229,12 +219,22 @@ class Caretaker:
         del before, after
         if gone:
             let_go(gone)
-        self._report(wanted)
 
     def _report(self, wanted: Wanted) -> None:
+        """Say which change is the newest of those that were all taken, and what is wrong."""
         with self._telling, suppress(OSError):  # told again with the next change
-            self._taken = max(self._taken, wanted, key=lambda each: each.number)
-            self._changes.report(self._slot, self._taken.number, self._own_problems(), self._leaves_at)
+            if not self._announced(wanted):
+                self._taken = max(self._taken, wanted.number)
+            report = Report(self._taken, os.getpid(), self._own_problems(), self._registry.unready, self._leaves_at)
+            self._changes.report(self._slot, report)
+
+    @property
+    def _has_left(self) -> bool:
+        return self._leaves_at < inf
+
+    def _unready(self) -> Collection[str]:
+        """Models that no worker can answer for, where this one has left and may not have taken the newest change."""
+        return self._changes.unready() if self._has_left else self._registry.unready
 
     def _own_problems(self) -> dict[str, str]:
         return {**self._failed, **self._registry.problems}

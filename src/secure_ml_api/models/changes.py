@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -36,6 +36,8 @@ class Report(NamedTuple):
     number: int
     pid: int
     problems: Mapping[str, str]
+    unready: Collection[str]
+    """Names of models of which no version answers there."""
     leaves_at: float
     """The monotonic second from which on no request that comes reaches it."""
 
@@ -77,10 +79,10 @@ class Changes:
         except (OSError, ValueError, KeyError, TypeError):
             return _NOTHING
 
-    def report(self, slot: int, number: int, problems: Mapping[str, str], leaves_at: float = inf) -> None:
-        """In a worker: change ``number`` is taken, and what comes from ``leaves_at`` on is for others."""
+    def report(self, slot: int, report: Report) -> None:
+        """Of the worker in ``slot``."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        told = {"number": number, "pid": os.getpid(), "problems": dict(problems), "leaves_at": leaves_at}
+        told = report._asdict() | {"problems": dict(report.problems), "unready": list(report.unready)}
         write_small(self._directory / f"applied.{slot}", json.dumps(told).encode(), _PRIVATE)
 
     def reports(self) -> list[Report]:
@@ -88,23 +90,29 @@ class Changes:
         found = []
         for path in sorted(self._directory.glob("applied.*")):
             try:
-                told = json.loads(read_small(path) or b"")
-                report = Report(told["number"], told["pid"], told["problems"], told["leaves_at"])
-            except (OSError, ValueError, KeyError, TypeError):
+                report = Report(**json.loads(read_small(path) or b""))
+            except (OSError, ValueError, TypeError):
                 continue
             if Path(f"/proc/{report.pid}").exists():
                 found.append(report)
         return found
 
     def problems(self) -> dict[str, str]:
-        """What any worker that lives found wrong, and how many of them did unless all; places as the registry's."""
-        reports = self.reports()
+        """What any worker that stays found wrong, and how many of them did unless all; places as the registry's."""
+        reports = self._of_those_who_stay()
         found: dict[str, str] = {}
         for where in sorted({where for report in reports for where in report.problems}):
             told = [report.problems[where] for report in reports if where in report.problems]
             part = f" (on {len(told)} of {len(reports)} workers)" if len(told) < len(reports) else ""
             found[where] = f"{told[0]}{part}"
         return found
+
+    def unready(self) -> set[str]:
+        """Names of models that some worker that stays has no version of."""
+        return {name for report in self._of_those_who_stay() for name in report.unready}
+
+    def _of_those_who_stay(self) -> list[Report]:
+        return [report for report in self.reports() if report.leaves_at == inf]
 
     def wait(self, number: int, until: float, go_on: Callable[[], bool] = lambda: True) -> list[Report] | None:
         """The reports once every worker has taken change ``number``; None when ``until``, on the monotonic clock, has

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 
 from ..errors import ModelNotFound, NotReady, OperatorError, PackageRefused
-from ..runtimes.libraries import require_framework
+from ..runtimes.libraries import RelievedFirst, framework_of
 from ..runtimes.protocol import Runtime
 from .life import is_in_canary
 from .memory import into_large_pages
@@ -40,6 +40,7 @@ class Registry:
         self._runtimes = {runtime.name: runtime for runtime in runtimes or RUNTIMES}
         self._shelf = Draft().shelf()
         self._stamps: dict[tuple[str, str], tuple[str, object]] = {}
+        self._refused: dict[tuple[str, str], tuple[str, object]] = {}
         self._lock = Lock()
 
     def load(self) -> None:
@@ -73,13 +74,14 @@ class Registry:
                 self._warm(draft, model)
             self._shelf = draft.shelf()
 
-    def refresh(self, names: Collection[str] | None = None, *, imports: bool = True) -> None:
+    def refresh(self, names: Collection[str] | None = None, *, serves: bool = False) -> None:
         """Take the models in ``names`` as they are in the home now, in a worker that serves.
 
         What is loaded already is verified again when its files were touched since. Without names all that the home
         holds, where what is loaded already is not looked at. All changes at once, when everything new is loaded and
         warm. A version that fails is named in ``problems`` and changes nothing for the others. Raises KeyFileError as
-        ``load`` does, and, unless it ``imports``, FrameworkMissing, when nothing has changed.
+        ``load`` does, and RelievedFirst, when nothing has changed, where it ``serves`` and a framework is to load what
+        was not refused here before.
         """
         with self._lock:
             there = self._store.names()
@@ -88,7 +90,7 @@ class Registry:
                 for name in there if names is None else names:
                     draft.forget(name)
                     if name in there:
-                        self._admit_all(draft, name, again=names is not None, waits=False, imports=imports)
+                        self._admit_all(draft, name, again=names is not None, waits=False, serves=serves)
             known = {id(model) for model in self.models()}
             for versions in list(draft.models.values()):
                 for model in [model for model in versions.values() if id(model) not in known]:
@@ -96,10 +98,10 @@ class Registry:
             self._shelf = draft.shelf()
 
     def lacks(self, names: Collection[str] | None = None) -> bool:
-        """Whether ``refresh`` has versions to load that are not loaded yet; raises HomeError as the store does."""
+        """Whether ``refresh`` has versions to load that are not loaded yet; raises OperatorError as the store does."""
         loaded = self._shelf.models
         return any(
-            not loaded.get(name, {}).keys() >= set(self._store.versions(name))
+            not loaded.get(name, {}).keys() >= set(self._store.versions(name)) and not self._store.life(name).unloaded
             for name in (self._store.names() if names is None else names)
         )
 
@@ -175,7 +177,7 @@ class Registry:
         """Names of models of which no version answers; while there are any, the server is not ready."""
         return self._shelf.unready
 
-    def _admit_all(self, draft: Draft, name: str, *, again: bool, waits: bool, imports: bool = True) -> None:
+    def _admit_all(self, draft: Draft, name: str, *, again: bool, waits: bool, serves: bool = False) -> None:
         """All versions of one model, unless it is unloaded; ``waits`` leaves some for after the fork."""
         try:
             draft.lives[name] = self._store.life(name)
@@ -193,9 +195,9 @@ class Registry:
             if kept is not None and not again:
                 draft.models[name][version] = kept
             else:
-                self._admit(draft, name, version, waits=waits, imports=imports)
+                self._admit(draft, name, version, waits=waits, serves=serves)
 
-    def _admit(self, draft: Draft, name: str, version: str, *, waits: bool, imports: bool) -> None:
+    def _admit(self, draft: Draft, name: str, version: str, *, waits: bool, serves: bool) -> None:
         kept = self._shelf.models.get(name, {}).get(version)
         stamp = self._store.stamp(name, version)  # before the files are read, so that whatever comes later is seen
         if kept is not None and stamp is not None and self._stamps.get((name, version)) == (kept.digest, stamp):
@@ -215,8 +217,9 @@ class Registry:
         if waits and runtime is not None and not (runtime.fork_safe and self._threads == 1):
             draft.waiting[name, version] = package
             return
-        if not imports:
-            require_framework(runtime)
+        framework = framework_of(runtime)
+        if serves and framework is not None and self._refused.get((name, version)) != self._stamps[name, version]:
+            raise RelievedFirst(f"{name}/{version} is run by {framework}")
         self._build(draft, package)
 
     def _build(self, draft: Draft, package: VerifiedPackage) -> None:
@@ -225,6 +228,7 @@ class Registry:
             draft.models[name][version] = load_model(package, self._runtimes, self._threads)
         except OperatorError as refused:
             draft.problems[f"{name}/{version}"] = str(refused)
+            self._refused[name, version] = self._stamps[name, version]
 
     @staticmethod
     def _warm(draft: Draft, model: Model) -> None:

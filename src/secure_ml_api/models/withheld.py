@@ -6,12 +6,17 @@ A file of the home, and not of ``run/``, which a start wipes; what is decided ab
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
+from ..errors import OperatorError
 from ..settings import Settings
 from .alone import alone
 from .names import LIFE_FILE
 from .small_file import read_small, write_small
+from .store import Store
+
+log = logging.getLogger(__name__)
 
 _PRIVATE = 0o600
 
@@ -26,6 +31,20 @@ class Withheld:
     @classmethod
     def of(cls, settings: Settings) -> Withheld:
         return cls(settings.models_directory, settings.home)
+
+    def take_canary_back(self, store: Store, name: str, trial: str) -> bool:
+        """Let ``name`` have no canary, also where its folder cannot be written, if it is on ``trial``.
+
+        True for one of the workers that find it so, and for one only. Raises OSError when the home cannot be written
+        either.
+        """
+        try:
+            return store.end_trial(name, trial)
+        except (OSError, OperatorError) as error:
+            is_ours = self.add(name)
+            if is_ours:
+                log.warning("a canary is withheld, and not taken back in its folder: %s", error, extra={"model": name})
+            return is_ours
 
     def add(self, name: str) -> bool:
         """From now on ``name`` has no canary, whatever its life says; False when it had none already.

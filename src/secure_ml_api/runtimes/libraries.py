@@ -9,15 +9,14 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 
-class FrameworkMissing(Exception):
-    """A package needs a framework that is installed, and not imported in this process."""
+class RelievedFirst(Exception):
+    """A package is for a worker that does not serve yet: loading it here would hold up callers."""
 
 
-def require_framework(runtime: object) -> None:
-    """Raise FrameworkMissing if loading for ``runtime`` would import the module that it names as its ``framework``."""
+def framework_of(runtime: object) -> str | None:
+    """The module that ``runtime`` names as its framework, if it does and that is installed."""
     name: str | None = getattr(runtime, "framework", None)
-    if name is not None and name not in sys.modules and find_spec(name.partition(".")[0]) is not None:
-        raise FrameworkMissing(name)
+    return name if name is not None and find_spec(name.partition(".")[0]) is not None else None
 
 
 _frozen = [0]

@@ -53,8 +53,9 @@ class StoppableSession(Session, Protocol):
 class Runtime(Protocol):
     """Loads verified packages of one format.
 
-    One that imports a module for a second or longer when it loads may name it as its ``framework``: a worker that
-    serves does not import it, which would hold up its callers, but has another take its place that begins with it.
+    One that holds the interpreter for long when it loads, as with the import of a large module, may name that module as
+    its ``framework``: a worker that serves does not load for it, which would hold up its callers, but has another take
+    its place that begins with the model.
     """
 
     name: str

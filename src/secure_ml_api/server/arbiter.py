@@ -72,7 +72,9 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         serving = sorted(set(self.WORKERS) - set(self._retiring), key=lambda pid: self.WORKERS[pid].age)
         for _ in range(self.num_workers - len(serving)):
             self.spawn_worker()
-        for pid in serving[: max(0, len(serving) - self.num_workers)]:
+        # One that took too long to come is not worth one that serves.
+        leavable = sorted(serving, key=lambda pid: self.app.board.is_serving(self.WORKERS[pid].slot))
+        for pid in leavable[: max(0, len(serving) - self.num_workers)]:
             self._retire(pid, "surplus")
         weary = [pid for pid in serving if self.app.board.asks_for_relief(self.WORKERS[pid].slot)]
         if weary and self._all_serve({self.spawn_worker() for _ in weary}):

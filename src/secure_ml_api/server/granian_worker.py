@@ -160,8 +160,10 @@ class Granian(Worker):  # type: ignore[misc]
         for listener, engine in zip(self.sockets, engines, strict=True):
             if was_last and self.app.board.stopping:
                 stop_handshakes(listener)
-                until = time.monotonic() + HANDSHAKE_SECONDS
-                while time.monotonic() < until or select.select([listener], [], [], 0)[0]:
-                    time.sleep(0.01)  # granian takes those that the kernel has made
+                begun = time.monotonic()
+                # Granian takes those that the kernel has made, unless it has as many as it may.
+                while (after := time.monotonic() - begun) < HANDSHAKE_SECONDS or (
+                    after < _PATIENCE_SECONDS and select.select([listener], [], [], 0)[0]
+                ):
+                    time.sleep(0.01)
             engine.stop_listening()
-        self.app.leave(_PATIENCE_SECONDS)

@@ -37,6 +37,8 @@ _ROOM_FOR_BODIES = 4
 _SHARE_FOR_BODIES = 4
 # A probe that comes on a new connection stands behind those of a crowd that comes, too.
 _ACCEPTED_IN_TURN = 16
+# More of these than the kernel holds connections for: a crowd that goes on to come does not keep a worker from going.
+_TURNS_TO_LEAVE = 128
 # How much later than its deadline a request is answered from the main loop when its thread does not come back.
 _GRACE_SECONDS = 0.5
 
@@ -224,10 +226,11 @@ class GuardedThreads(TurningAway):
             self._finish_handshakes()
         self.set_accept_enabled(False)
         for listener in self.sockets:
-            while self.accept(listener):
-                pass
+            for _ in range(_TURNS_TO_LEAVE):
+                if not self.accept(listener):
+                    break
             listener.close()
-        self.app.leave(PATIENCE_SECONDS)
+        self.app.leave(PATIENCE_SECONDS + 2 * SWEEP_SECONDS)
 
     def _finish_handshakes(self) -> None:
         """Take connections that are half made; who has a connection may well be making another."""

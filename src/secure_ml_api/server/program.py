@@ -98,7 +98,7 @@ class Program:
     new worker should take over. The old one serves until then, and finishes what it has."""
     leave: Callable[[Any, float], None] = not_told
     """(app, seconds) in each worker, when it takes no more connections: in so many seconds no request that is sent then
-    reaches it."""
+    reaches it. Not told by Granian's, which cannot know."""
     reception: Callable[[Any], Reception] = nobody_turned_away
     """(app) in a worker: what it asks before it gives a request to the application."""
     company: Callable[[Any], Company | None] = no_company

@@ -116,7 +116,7 @@ def test_a_framework_comes_with_a_model_without_a_failed_request_or_a_slow_one(
     assert running.metric("secure_ml_api_model_info", model=model) > 0
     assert running.metric("secure_ml_api_workers_ended_total", reason="relief") == 2 * times
     figures.add(
-        f"a model of {FRAMEWORKS[model]}'s is loaded, which no worker has imported, ×{times} ({worker_class})",
+        f"a model that {FRAMEWORKS[model]} runs is loaded, ×{times} ({worker_class})",
         LOAD.format(rate=RATE, seconds=round(others.seconds)),
         f"{in_words(others.outcome)}; {others.in_words()}; each time took {others.seconds / times:.1f} s",
         must_hold="0 failed requests; p99 of other models ≤ 2 × that before",

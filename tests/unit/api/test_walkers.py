@@ -186,3 +186,48 @@ def test_who_walks_with_one_whose_model_hangs_and_has_a_run_elsewhere_waits_for_
     assert lane.rooms.session.asked.count("run") == 1
     hanging.set()
     until(lambda: not lane.walking)
+
+
+def test_who_was_stopped_before_a_companion_s_model_hung_is_told_so_and_charged_once(lane: Lane) -> None:
+    hanging = Event()
+    lane.has_also("hangs", lambda: hanging.wait(LONG))
+    (bad,) = lane.asks_together_with("hangs", body=b"{")
+    until(lambda: bool(lane.rooms.runner.watchdog.running))
+    lane.watchdog_looks(rounds=6)
+    lane.walkers.look()
+    assert lane.arrived.get(timeout=LONG) is bad
+    assert lane.walkers.arrive([bad])[0][0] == "400 BAD REQUEST"
+    lane.walkers.look()
+    hanging.set()
+    assert len(lane.statuses(1)) == 1  # of the one that hung
+    until(lambda: not lane.walking)
+    assert lane.arrived.empty()
+    assert lane.in_flight() == 0
+
+
+def test_who_begins_anew_takes_its_place_along(lane: Lane) -> None:
+    hanging = Event()
+    lane.has_also("hangs", lambda: hanging.wait(LONG))
+    lane.asks_together("hangs", "iris")
+    until(lambda: bool(lane.rooms.runner.watchdog.running))
+    lane.watchdog_looks(rounds=6)
+    lane.walkers.look()
+    assert lane.statuses(1) == ["200 OK"]
+    assert [lease.released for lease in lane.rooms.limiter.leases].count(1) == 2  # all but that of the one that hangs
+    hanging.set()
+    until(lambda: not lane.walking)
+
+
+def test_who_waits_while_all_walkers_are_held_up_walks_although_nobody_comes_after(lane: Lane) -> None:
+    lane.gate.clear()
+    for number in range(2):
+        lane.asks()
+        until(partial(lane.is_at_gate, number + 1))
+    lane.all_since(float("inf"))  # they have only just begun
+    lane.asks()
+    assert lane.walking == 2
+    lane.all_since(float("-inf"))
+    lane.walkers.look()
+    assert lane.walking == 3
+    lane.gate.set()
+    assert lane.statuses(3) == ["200 OK"] * 3

@@ -16,6 +16,7 @@ from secure_ml_api.models.changes import Changes
 from secure_ml_api.models.life import Canary, Life
 from secure_ml_api.models.store import Store
 from secure_ml_api.settings import read_settings
+from support.caretaking import report
 from support.packages import publish
 from support.server import wait_until
 
@@ -80,11 +81,11 @@ def test_decisions_are_said_in_words_and_hold_from_the_next_start_without_a_serv
 
 def test_where_a_server_runs_its_workers_are_waited_for(console: Console, home: Path) -> None:
     changes = Changes(home / "run")
-    changes.report(0, 0, {})
+    report(changes, 0, 0, {})
 
     def take() -> None:
         wait_until(lambda: changes.wanted().number)
-        changes.report(0, changes.wanted().number, {})
+        report(changes, 0, changes.wanted().number, {})
 
     worker = Thread(target=take)
     worker.start()
@@ -94,7 +95,7 @@ def test_where_a_server_runs_its_workers_are_waited_for(console: Console, home: 
 
 def test_what_a_worker_finds_wrong_is_said(console: Console, home: Path) -> None:
     changes = Changes(home / "run")
-    changes.report(0, sys.maxsize, {"tiny/2": "tiny/2: model.onnx is missing", "other/1": "other/1: something else"})
+    report(changes, 0, sys.maxsize, {"tiny/2": "tiny/2: model.onnx is missing", "other/1": "other/1: something else"})
     status, _, err = console.run("load", "tiny")
     assert (status, err) == (1, "secure-ml-api: it is decided, and the server says: tiny/2: model.onnx is missing")
     assert changes.reports()[0].pid == os.getpid()

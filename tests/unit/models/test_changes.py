@@ -13,6 +13,7 @@ import pytest
 
 from secure_ml_api.errors import StorageUnavailable
 from secure_ml_api.models.changes import Changes
+from support.caretaking import report
 
 
 @pytest.fixture
@@ -54,14 +55,14 @@ def test_change_that_cannot_be_told_is_refused(tmp_path: Path) -> None:
 def test_worker_that_is_gone_is_not_waited_for(changes: Changes) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    changes.report(0, 1, {})
-    report = changes._directory / "applied.1"
-    report.write_bytes(
+    report(changes, 0, 1, {})
+    theirs = changes._directory / "applied.1"
+    theirs.write_bytes(
         (changes._directory / "applied.0").read_bytes().replace(str(os.getpid()).encode(), b"%d" % ended.pid)
     )
-    assert [report.pid for report in changes.reports()] == [os.getpid()]
+    assert [each.pid for each in changes.reports()] == [os.getpid()]
 
 
 def test_worker_that_does_not_take_a_change_is_waited_for_until_the_deadline(changes: Changes) -> None:
-    changes.report(0, 0, {})
+    report(changes, 0, 0, {})
     assert changes.wait(changes.announce("a"), time.monotonic() + 0.05) is None

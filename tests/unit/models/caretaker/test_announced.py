@@ -14,7 +14,7 @@ from secure_ml_api.models.changes import Changes
 from secure_ml_api.models.signing import PUBLIC_KEY_FILE
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.turns import Turns
-from support.caretaking import Worker, in_a_minute
+from support.caretaking import Worker, in_a_minute, report
 from support.packages import publish
 
 
@@ -77,7 +77,7 @@ def test_worker_loads_when_its_turn_has_come(worker: Worker, store: Store, chang
 def test_worker_that_has_waited_long_enough_loads_although_another_one_does(
     worker: Worker, store: Store, changes: Changes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secure_ml_api.models.caretaker._PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr("secure_ml_api.models.permission._PATIENCE_SECONDS", 0.3)
     publish(store, version="2")
     assert changes.wait(changes.announce("tiny"), in_a_minute()) is not None
     assert worker.registry.resolve("tiny").version == "2"
@@ -135,7 +135,7 @@ def test_models_folder_that_cannot_be_written_is_said_to_the_caller(worker: Work
 
 
 def test_caller_is_told_when_a_worker_takes_too_long(worker: Worker, changes: Changes) -> None:
-    changes.report(7, 0, {})  # a worker that lives, as far as can be seen, and never looks
+    report(changes, 7, 0, {})  # a worker that lives, as far as can be seen, and never looks
     with pytest.raises(DeadlineExceeded, match="not every worker"):
         worker.caretaker.change("tiny", lambda store: store.load("tiny"), time.monotonic() + 0.1)
 

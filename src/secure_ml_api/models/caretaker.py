@@ -83,7 +83,7 @@ class Caretaker:
         self._stopped.set()
 
     def leave(self, seconds: float) -> None:
-        """Another worker takes this one's place, which takes no more changes: in ``seconds`` nothing new reaches it."""
+        """Another takes this worker's place, which looks for no more changes: in ``seconds`` nothing new reaches it."""
         self._stopped.set()
         self._leaves_at = time.monotonic() + seconds
         self._report(self._changes.wanted())

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -99,7 +99,7 @@ class Changes:
 
     def problems(self) -> dict[str, str]:
         """What any worker that stays found wrong, and how many of them did unless all; places as the registry's."""
-        reports = self._of_those_who_stay()
+        reports = _of_those_who_stay(self.reports())
         found: dict[str, str] = {}
         for where in sorted({where for report in reports for where in report.problems}):
             told = [report.problems[where] for report in reports if where in report.problems]
@@ -109,18 +109,17 @@ class Changes:
 
     def unready(self) -> set[str]:
         """Names of models that some worker that stays has no version of."""
-        return {name for report in self._of_those_who_stay() for name in report.unready}
-
-    def _of_those_who_stay(self) -> list[Report]:
-        return [report for report in self.reports() if report.leaves_at == inf]
+        return {name for report in _of_those_who_stay(self.reports()) for name in report.unready}
 
     def wait(self, number: int, until: float, go_on: Callable[[], bool] = lambda: True) -> list[Report] | None:
-        """The reports once every worker has taken change ``number``; None when ``until``, on the monotonic clock, has
-        passed first, or ``go_on`` says no."""
+        """The reports of those who stay once every worker has taken change ``number``.
+
+        None when ``until``, on the monotonic clock, has passed first, or ``go_on`` says no.
+        """
         while True:
             reports = self.reports()
             if all(report.has_taken(number, time.monotonic()) for report in reports):
-                return reports
+                return _of_those_who_stay(reports)
             if time.monotonic() >= until or not go_on():
                 return None
             time.sleep(_POLL_SECONDS)
@@ -134,3 +133,7 @@ class Changes:
             yield
         finally:
             os.close(descriptor)
+
+
+def _of_those_who_stay(reports: Iterable[Report]) -> list[Report]:
+    return [report for report in reports if report.leaves_at == inf]

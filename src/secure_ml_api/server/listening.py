@@ -56,8 +56,8 @@ def stop_handshakes(listener: Any) -> None:
 
     Closing a listening socket resets the connections that wait on it and those that are half made, and between the
     last accept and the close there is always time for one more. With this filter their first packet is dropped, the
-    client repeats it a second later and finds the port closed. A client whose first packet came before is made a
-    connection within ``HANDSHAKE_SECONDS``. For every process that shares the socket, and for good: only when the
+    client repeats it a second later and finds the port closed. Who closes after ``HANDSHAKE_SECONDS`` has given those a
+    connection whose first packet came before. For every process that shares the socket, and for good: only when the
     server stops.
     """
     program = ctypes.create_string_buffer(_DROP_BEGINNINGS)

@@ -13,7 +13,7 @@ import pytest
 
 from secure_ml_api.errors import StorageUnavailable
 from secure_ml_api.models.changes import Changes
-from support.caretaking import report
+from support.caretaking import in_a_minute, report
 
 
 @pytest.fixture
@@ -61,6 +61,15 @@ def test_worker_that_is_gone_is_not_waited_for(changes: Changes) -> None:
         (changes._directory / "applied.0").read_bytes().replace(str(os.getpid()).encode(), b"%d" % ended.pid)
     )
     assert [each.pid for each in changes.reports()] == [os.getpid()]
+
+
+def test_worker_that_has_left_is_neither_waited_for_nor_asked_what_is_wrong(changes: Changes) -> None:
+    number = changes.announce("a")
+    report(changes, 0, 0, {"a/1": "a/1: as it was"}, unready=["a"], leaves_at=time.monotonic())
+    report(changes, 1, number)
+    assert [each.number for each in changes.wait(number, in_a_minute()) or ()] == [number]
+    assert changes.problems() == {}
+    assert changes.unready() == set()
 
 
 def test_worker_that_does_not_take_a_change_is_waited_for_until_the_deadline(changes: Changes) -> None:

@@ -27,6 +27,7 @@ from secure_ml_api.models.store import Store
 from secure_ml_api.models.withheld import Withheld
 from secure_ml_api.settings import read_settings
 from support.graphs import big_graph, graph_of
+from support.memory import workers_mib
 from support.open_loop import OpenLoop, post
 from support.packages import publish, store_in
 from support.server import ClientSecret, Reply, RunningServer, command_line, wait_until
@@ -237,11 +238,11 @@ def test_who_decided_what_is_in_the_audit_trail(living: Living) -> None:
 
 def test_unloading_gives_the_memory_back(living: Living) -> None:
     publish(living.store, name="big", graph=big_graph(BIG_MIB))
-    before = _pss_mib(living.server)
+    before = workers_mib(living.server)
     assert living.repository("big", "load").status == 200
-    loaded = _pss_mib(living.server)
+    loaded = workers_mib(living.server)
     assert living.repository("big", "unload").status == 200
-    after = _pss_mib(living.server)
+    after = workers_mib(living.server)
     assert loaded - before > 0.9 * WORKERS * BIG_MIB
     assert after - before < 0.2 * (loaded - before)
 
@@ -268,15 +269,6 @@ def test_a_canary_that_was_withheld_stays_so_after_a_restart(living: Living, tmp
     with RunningServer(home, "--workers", "1") as server:
         token = server.token(server.create_client("again", "predict:*"))
         assert server.post_json(TINY, ROW, token).json()["version"] == "1"
-
-
-def _pss_mib(server: RunningServer) -> float:
-    return sum(
-        int(line.split()[1]) / 1024
-        for pid in server.worker_pids()
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        if line.startswith("Pss:")
-    )
 
 
 def _fails_on_the_row() -> bytes:

@@ -14,6 +14,7 @@ from support.big_models import publish_heavy
 from support.fault_table import Figures
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
 from support.meanwhile import RATE, Operator, OthersMeanwhile
+from support.memory import workers_mib
 from support.networks import ARCHITECTURE, offer_architecture
 from support.packages import store_in
 from support.server import RunningServer, wait_until
@@ -59,15 +60,6 @@ def server(prepared_home: Path, worker_class: str, runtime: str, tmp_path: Path)
         yield Loaded(running)
 
 
-def _mib(running: RunningServer) -> float:
-    return sum(
-        int(line.split()[1]) / 1024
-        for pid in running.worker_pids()
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        if line.startswith("Pss:")
-    )
-
-
 def test_a_big_model_of_a_framework_gives_its_memory_back_and_slows_nobody(
     server: Loaded, worker_class: str, figures: Figures, full: bool, runtime: str
 ) -> None:
@@ -75,12 +67,12 @@ def test_a_big_model_of_a_framework_gives_its_memory_back_and_slows_nobody(
     times, seen = 3 if full else 1, []
 
     def comes_and_goes() -> None:
-        before, without = running.worker_pids(), _mib(running)
+        before, without = running.worker_pids(), workers_mib(running)
         operator.decide("load", "big")
         wait_until(lambda: not before & running.worker_pids(), what="no workers but those with the model")
-        loaded = _mib(running)
+        loaded = workers_mib(running)
         operator.decide("unload", "big")
-        seen.append(Held(without, loaded, _mib(running)))
+        seen.append(Held(without, loaded, workers_mib(running)))
 
     others.while_(comes_and_goes, times=times)
     first, last = seen[0], seen[-1]

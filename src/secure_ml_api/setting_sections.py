@@ -41,6 +41,9 @@ class ServerSettings(Section):
     """Time from the first byte of a request to its answer; then 504."""
     keep_alive_seconds: Count = 75
     """Time an idle connection is kept; longer than the idle time-out of the load balancer in front."""
+    start_timeout_seconds: Seconds = 300.0
+    """Time that a worker has to import, load and warm up everything; one that takes longer is killed and another begun,
+    and a reload that made it is refused."""
     graceful_timeout_seconds: Count = 30
     """Time that requests in flight have to finish when a worker is told to stop."""
     body_limit_bytes: Count = 16 * 1024 * 1024

@@ -77,8 +77,12 @@ def test_worker_that_is_replaced_tells_its_application_that_nothing_new_will_rea
     with RunningServer(home, "--workers", "2", command=STAND_IN) as server:
         before = server.worker_pids()
         server.reload()
-        told = [line["pid"] for line in server.log_lines() if "nothing that is sent then" in line["message"]]
-        assert sorted(told) == sorted(before)
+
+        def told() -> list[int]:
+            return [line["pid"] for line in server.log_lines() if "nothing that is sent then" in line["message"]]
+
+        wait_until(lambda: len(told()) == 2, what="what both workers tell")
+        assert sorted(told()) == sorted(before)
 
 
 def test_reloading_takes_over_new_settings(home: Path) -> None:
@@ -117,6 +121,29 @@ def test_workers_that_cannot_start_after_a_reload_leave_the_server_answering(hom
         (home / "config.toml").write_text('[tokens]\naudience = "third"\n')
         server.reload()
         wait_until(lambda: server.get("/version").body == b"third", what="the mended setting")
+
+
+def test_workers_that_begin_too_slowly_after_a_reload_are_killed_and_the_old_ones_stay(home: Path) -> None:
+    with RunningServer(home, "--workers", "2", command=STAND_IN) as server:
+        before = server.worker_pids()
+        (home / "config.toml").write_text(
+            '[tokens]\naudience = "begins-for-600"\n[server]\nstart_timeout_seconds = 0.5'
+        )
+        server.reload()
+        assert server.get("/version").body == b"secure-ml-api"
+        wait_until(lambda: server.worker_pids() == before, what="the end of the new workers")
+
+
+def test_reload_that_waits_for_slow_workers_is_followed_by_the_next_and_ends_when_the_server_stops(home: Path) -> None:
+    with RunningServer(home, "--workers", "1", command=STAND_IN) as server:
+        (home / "config.toml").write_text('[tokens]\naudience = "begins-for-2"\n')
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(server.worker_pids()) == 2, what="the new worker")
+        (home / "config.toml").write_text('[tokens]\naudience = "begins-for-600"\n')
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: server.get("/version").body == b"begins-for-2", what="the first new configuration")
+        wait_until(lambda: len(server.worker_pids()) == 2, what="the worker of the second")
+        assert server.stop(seconds=15) == 0
 
 
 def test_sigterm_finishes_what_is_being_answered_and_readiness_goes_first(home: Path) -> None:

@@ -1,8 +1,8 @@
 """``python -m support.standin``: a tiny application behind the real server.
 
-It can be told to take its time, to fail, to fail to start and to be forked slowly (STAND_IN_FORKS_SECONDS, for all
-workers but the first), which the real one cannot. Some of its routes may be
-answered in place (``takes_in_place``). It answers as plain text:
+It can be told to take its time, to fail, to fail to start, to be forked slowly (STAND_IN_FORKS_SECONDS, for all workers
+but the first) and to begin slowly (an audience "begins-for-SECONDS"), which the real one cannot. Some of its routes may
+be answered in place (``takes_in_place``). It answers as plain text:
 
     /v2/health/ready   200, or 503 once the server stops
     /sleep/SECONDS     200 after a while
@@ -31,6 +31,8 @@ from secure_ml_api.server.application import serve
 from secure_ml_api.server.program import Program
 from secure_ml_api.settings import Settings, read_settings
 from secure_ml_api.telemetry.metrics import Metrics
+
+_BEGINS_FOR = "begins-for-"
 
 
 class StandIn:
@@ -78,8 +80,11 @@ class StandIn:
 
 
 def start_worker(app: StandIn, slot: int) -> None:
-    if app.settings.tokens.audience == "refuse-to-start":
+    audience = app.settings.tokens.audience
+    if audience == "refuse-to-start":
         raise RuntimeError("told not to start")
+    if audience.startswith(_BEGINS_FOR):
+        time.sleep(float(audience.removeprefix(_BEGINS_FOR)))
     app.metrics.mend()
 
 

@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 # Who has waited for so long loads beside the others: one of them may hang.
 _PATIENCE_SECONDS = 60.0
-# A successor is waited for longer than the master waits for one to serve. It is asked for again meanwhile, as a worker
-# that has only just begun may not have been heard.
+# A successor is waited for: not for longer, as commands wait for two minutes. It is asked for again meanwhile, as a
+# worker that has only just begun may not have been heard.
 _RELIEF_SECONDS = 90.0
 _ASKED_AGAIN_SECONDS = 1.0
 

@@ -14,24 +14,27 @@ from ..telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-# Time that the workers of a new configuration have to start; then the old ones stay.
-_BOOT_SECONDS = 60.0
+# Nothing tells the master that a worker serves: while one is on its way it looks so often.
+_LOOK_SECONDS = 0.05
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 
 class ServerArbiter(Arbiter):  # type: ignore[misc]
-    """Gunicorn's arbiter with its own reload: new workers serve before old ones stop, and nothing waits for these."""
+    """Gunicorn's arbiter with its own reload: new workers serve before old ones stop, and the master waits for none."""
 
     LISTENERS: list[Any]
 
     def __init__(self, app: Any) -> None:
         self._retiring: dict[int, str] = {}  # pids of workers that only finish what they have, and why
-        self._is_told_to_stop = False
+        self._recruits: set[int] = set()  # those that begin with a new configuration, until it is known to serve
+        self._is_asked_again = False  # for a reload, during one
         super().__init__(app)
 
-    def signal(self, sig: int, frame: Any) -> None:
-        self._is_told_to_stop |= sig in _STOPS
-        super().signal(sig, frame)
+    def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
+        """What has come, or nothing after ``timeout`` seconds, or sooner while a worker is on its way."""
+        is_awaited = not all(map(self._serves, self.WORKERS))
+        signals: list[int] = super().wait_for_signals(min(timeout, _LOOK_SECONDS) if is_awaited else timeout)
+        return signals
 
     def spawn_worker(self) -> int:
         """Fork a worker; a signal that is sent to it meanwhile waits until it can hear.
@@ -46,40 +49,36 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         return pid
 
     def reload(self) -> None:
-        """Rebuild the application from new settings and replace the workers; when that fails, change nothing."""
-        if not self.app.renew():
-            return
-        self.setup(self.app)
-        veterans = set(self.WORKERS) - set(self._retiring)
-        recruits = {self.spawn_worker() for _ in range(self.num_workers)}
-        if self._all_serve(recruits):
-            self.app.keep()
-            leaving = veterans
-        else:
-            self.app.revert()
+        """Rebuild the application from new settings and begin workers with it; one reload follows another."""
+        if self._recruits:
+            self._is_asked_again = True
+        elif self.app.renew():
             self.setup(self.app)
-            leaving = recruits
-        for pid in leaving & set(self.WORKERS):
-            self._retire(pid, "reload")
-        if leaving is veterans:
-            logger.info("reloaded: the new configuration serves")
+            self._recruits = {self.spawn_worker() for _ in range(self.num_workers)}
 
     def manage_workers(self) -> None:
-        """Keep the wanted number of workers, not counting those that only finish what they have."""
+        """One look at the workers: who is to come, and who is to go.
+
+        While a reload goes on nobody comes but its workers: what they begin with may turn out not to serve.
+        """
         if self.app.certificates is not None:
             self.app.certificates.refresh()  # so that workers to come begin with what the others have
         self._retiring = {pid: reason for pid, reason in self._retiring.items() if pid in self.WORKERS}
-        serving = sorted(set(self.WORKERS) - set(self._retiring), key=lambda pid: self.WORKERS[pid].age)
-        for _ in range(self.num_workers - len(serving)):
-            self.spawn_worker()
-        # One that took too long to come is not worth one that serves.
-        leavable = sorted(serving, key=lambda pid: self.app.board.is_serving(self.WORKERS[pid].slot))
-        for pid in leavable[: max(0, len(serving) - self.num_workers)]:
-            self._retire(pid, "surplus")
-        weary = [pid for pid in serving if self.app.board.asks_for_relief(self.WORKERS[pid].slot)]
-        if weary and self._all_serve({self.spawn_worker() for _ in weary}):
-            for pid in weary:
-                self._retire(pid, "relief")
+        if self._recruits:
+            self._follow_reload()
+        if not self._recruits:
+            self._keep_number()
+
+    def murder_workers(self) -> None:
+        """Kill who hangs. One that begins gives no sign of life, so gunicorn would wait for it for ever."""
+        seconds = self.app.settings.server.start_timeout_seconds
+        for pid, worker in [*self.WORKERS.items()]:
+            if worker.aborted or self._serves(pid) or time.monotonic() <= worker.begun_at + seconds:
+                continue
+            logger.error("a worker that did not begin to serve in %g seconds is killed", seconds)
+            worker.aborted = True
+            self.kill_worker(pid, signal.SIGKILL)
+        super().murder_workers()
 
     def stop(self, graceful: bool = True) -> None:
         """End the workers, with ``graceful`` once they have finished what they have, in ``graceful_timeout`` at most.
@@ -119,22 +118,47 @@ class ServerArbiter(Arbiter):  # type: ignore[misc]
         self._retiring.setdefault(pid, reason)
         self.kill_worker(pid, signal.SIGTERM)
 
-    def _all_serve(self, recruits: set[int]) -> bool:
-        """Whether all new workers came to serve; False as soon as one of them is gone, or when they take too long.
+    def _follow_reload(self) -> None:
+        """When all new workers serve the old ones leave, and when one is gone the new ones do."""
+        is_refused = not self._recruits <= set(self.WORKERS)
+        if not is_refused and not all(map(self._serves, self._recruits)):
+            return
+        if is_refused:
+            self.app.revert()
+            self.setup(self.app)
+            leaving = self._recruits & set(self.WORKERS)
+        else:
+            self.app.keep()
+            leaving = set(self.WORKERS) - self._recruits - set(self._retiring)
+        for pid in leaving:
+            self._retire(pid, "reload")
+        self._recruits = set()
+        if not is_refused:
+            logger.info("reloaded: the new configuration serves")
+        if self._is_asked_again:
+            self._is_asked_again = False
+            self.reload()
 
-        A server that is told to stop waits no longer.
-        """
-        until = time.monotonic() + _BOOT_SECONDS
-        while time.monotonic() < until and not self._is_told_to_stop:
-            self.reap_workers()
-            if not recruits <= set(self.WORKERS):
-                return False
-            if all(self.app.board.is_serving(self.WORKERS[pid].slot) for pid in recruits):
-                return True
-            time.sleep(0.02)
-        return False
+    def _keep_number(self) -> None:
+        """As many workers as are wanted, beside those who ask for relief: these stay until enough others serve."""
+        staying = sorted(set(self.WORKERS) - set(self._retiring), key=lambda pid: self.WORKERS[pid].age)
+        weary = [pid for pid in staying if self.app.board.asks_for_relief(self.WORKERS[pid].slot)]
+        # One that takes long to come is not worth one that serves.
+        fit = sorted((pid for pid in staying if pid not in weary), key=self._serves)
+        for _ in range(self.num_workers - len(fit)):
+            self.spawn_worker()
+        surplus = max(0, len(fit) - self.num_workers)
+        for pid in fit[:surplus]:
+            self._retire(pid, "surplus")
+        serving = sum(map(self._serves, fit[surplus:]))
+        for pid in weary[: max(0, serving + len(weary) - self.num_workers)]:
+            self._retire(pid, "relief")
+
+    def _serves(self, pid: int) -> bool:
+        is_serving: bool = self.app.board.is_serving(self.WORKERS[pid].slot)
+        return is_serving
 
 
 def hear_signals() -> None:
-    """Let the signals that stop a process reach it, those too that waited: for a worker, once it has its handlers."""
+    """Let the signals that stop a process reach it, those too that waited: for a worker, once it has a handler."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)

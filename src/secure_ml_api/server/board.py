@@ -27,7 +27,11 @@ class Board:
         return self._memory[_HAS_SERVED] == 1
 
     def announce_stop(self) -> None:
+        """The server stops, and nobody waits for workers that only begin; one that serves after all says so itself."""
         self._memory[_STOPPING] = 1
+        for slot in range(MAX_SLOTS):
+            if self._memory[slot] == _STARTING:
+                self._memory[slot] = _LEAVING
 
     def clear(self, slot: int) -> None:
         self._memory[slot] = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -19,6 +20,7 @@ def pre_fork(server: Any, worker: Any) -> None:
     """In the master: the new worker gets the lowest slot that no living worker has."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in range(MAX_SLOTS) if slot not in taken)
+    worker.begun_at = time.monotonic()
     server.app.board.mark_starting(worker.slot)
     slots.prepare_slot(worker.slot)
 
@@ -34,6 +36,7 @@ def post_worker_init(worker: Any) -> None:
     Gunicorn takes a worker that cannot start for a reason to stop the whole server. That is right at the start of the
     server and wrong later, when its siblings serve: then the worker leaves and is tried again.
     """
+    finishes = signal.signal(signal.SIGTERM, _leave_at_once)
     hear_signals()
     try:
         worker.app.start_worker(worker.slot)
@@ -43,7 +46,13 @@ def post_worker_init(worker: Any) -> None:
         logger.exception("a worker could not start and will be tried again")
         time.sleep(1)
         sys.exit(1)
+    signal.signal(signal.SIGTERM, finishes)
     worker.app.board.mark_serving(worker.slot)
+
+
+def _leave_at_once(sign: int, frame: object) -> None:  # noqa: ARG001 — a handler's signature
+    """A worker that only begins has nothing to finish, and need not import and load to the end."""
+    os._exit(0)
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001 — gunicorn's signature

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from threading import Lock
 from typing import Literal, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from ..auth.client_authentication import FORM_LIMIT_BYTES
 
@@ -20,6 +21,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGN
 _EXPECT = re.compile(rb"\r\nexpect[ \t]*:", re.IGNORECASE)
 _CONTINUE = re.compile(rb" HTTP/1\.1\r\n(?:.*\r\n)?expect:[ \t]*100-continue[ \t]*\r\n", re.IGNORECASE | re.DOTALL)
 _BODY = re.compile(rb"\r\n(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
+_FORM = re.compile(rb"POST (?:https?://[^/]*)?/+oauth/", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[^\r\n]*chunked[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -49,7 +51,9 @@ def longest_body_bytes(head: bytes, limit_bytes: int) -> int:
 
     Who sends a form to the token endpoints has proved nothing, so that no more room is held for it than a form takes.
     """
-    return min(FORM_LIMIT_BYTES, limit_bytes) if head.startswith(b"POST /oauth/") else limit_bytes
+    line, _, _ = head.partition(b"\r\n")
+    is_form = _FORM.match(unquote_to_bytes(line) if b"%" in line else line)
+    return min(FORM_LIMIT_BYTES, limit_bytes) if is_form else limit_bytes
 
 
 class Room:

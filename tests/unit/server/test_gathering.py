@@ -1,4 +1,4 @@
-"""Where a chunked body ends, found out while it comes."""
+"""How much of a body is gathered, and where a chunked one ends, found out while it comes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secure_ml_api.server.gathering import Chunks, Room
+from secure_ml_api.auth.client_authentication import FORM_LIMIT_BYTES
+from secure_ml_api.server.gathering import Chunks, Room, longest_body_bytes
 
 _WHOLE = b"5;ext=1\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
 
@@ -53,3 +54,27 @@ def test_room_is_given_whole_or_not_at_all() -> None:
     assert room.take(4)
     room.give_back(6)
     assert room.take(5)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/oauth/token",
+        "/%6fauth/token",
+        "/oauth%2Ftoken",
+        "//oauth/token",
+        "http://localhost/oauth/token",
+        "HTTP://x//oauth/a",
+    ],
+)
+def test_no_more_room_is_held_for_a_form_than_a_form_takes_however_its_address_is_written(target: str) -> None:
+    head = f"POST {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    assert longest_body_bytes(head, 2**24) == FORM_LIMIT_BYTES
+    assert longest_body_bytes(head, 1000) == 1000
+
+
+@pytest.mark.parametrize(
+    "target", ["/v1/models/oauth/predict", "/v1/models/a%20b/predict", "/oauths/token", "http://oauth/x"]
+)
+def test_bodies_of_other_addresses_may_be_as_long_as_the_settings_say(target: str) -> None:
+    assert longest_body_bytes(f"POST {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(), 2**24) == 2**24

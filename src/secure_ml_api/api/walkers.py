@@ -87,9 +87,10 @@ class Walkers(Company):
         super().give_up(parked)
 
     def look(self) -> None:
-        """Housekeeping: who walks together with one that asks a model which hangs begins anew, and is charged twice.
+        """Housekeeping: who walks together with one that asks a model which hangs begins anew.
 
-        Who was stopped on the way is told so at once. And somebody walks while anybody waits.
+        Nobody is charged twice for it. Who was stopped on the way is told so at once. And as long as anybody waits,
+        somebody walks.
         """
         with self._lock:
             left = [asked for walk in self._walks for asked in self._held_up(walk)]
@@ -116,7 +117,7 @@ class Walkers(Company):
         environ = parked.environ
         environ["wsgi.input"].seek(0)
         call = self._lane.call_of(environ, parked.route, int(environ["CONTENT_LENGTH"]))
-        call.request_id = asked.call.request_id
+        call.request_id, call.standings = asked.call.request_id, asked.call.standings
         _told_its_deadline(call)
         parked.call = call
         return _Asked(parked, call, asked.over)

@@ -28,6 +28,7 @@ class Visit:
 
     principal: Principal = field(init=False)
     standings: tuple[Standing, ...] = ()
+    """Where the client stands with its quotas since this visit was charged; empty before."""
     lease: Lease | None = None
 
     @property

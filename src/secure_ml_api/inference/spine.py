@@ -58,7 +58,8 @@ def limit(visit: Visit, services: Services) -> None:
 
 def limit_early(call: Call, services: Services) -> None:
     """Refuse a client that is known to have used up its requests; what it asks for is charged when it is known."""
-    services.limiter.check(_client(call), Charge("requests", call.principal.requests, 1))
+    if not call.standings:
+        services.limiter.check(_client(call), Charge("requests", call.principal.requests, 1))
 
 
 def _client(visit: Visit) -> str:
@@ -112,8 +113,14 @@ def decode(call: Call, services: Services) -> None:
 
 
 def charge(call: Call, services: Services) -> None:
-    """One request and as many rows as the question has off the principal's quotas, and a place in flight; or none."""
-    call.standings, call.lease = services.limiter.admit(*asked_by(call))
+    """One request and as many rows as the question has off the principal's quotas, and a place in flight; or none.
+
+    A call that begins anew has been charged and lacks a place alone.
+    """
+    if call.standings:
+        call.lease = services.limiter.enter(_client(call), call.principal.concurrency)
+    else:
+        call.standings, call.lease = services.limiter.admit(*asked_by(call))
 
 
 def asked_by(call: Call) -> Asked:

@@ -99,8 +99,10 @@ def _charge_all(calls: Sequence[Call], services: Services) -> None:
     is_quick = services.runner.batching.is_quick
     quick: list[Call] = []
     slow: list[Call] = []
+    _each(charge, [call for call in calls if call.standings], services)  # those that have begun anew
     for call in calls:
-        (quick if is_quick(call.model, call.question.rows) else slow).append(call)
+        if not call.standings:
+            (quick if is_quick(call.model, call.question.rows) else slow).append(call)
     for charged, admit in ((slow, limiter.admit_apart), (quick, limiter.admit_each)):
         answers = admit([asked_by(call) for call in charged]) if charged else ()
         if answers is None:

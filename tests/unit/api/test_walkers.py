@@ -172,6 +172,21 @@ def test_who_walks_with_one_whose_model_hangs_begins_anew_and_the_one_is_told_by
     assert lane.in_flight() == 0
 
 
+def test_who_begins_anew_is_not_charged_again_nor_refused_what_it_has_paid_for(lane: Lane) -> None:
+    hanging = Event()
+    lane.has_also("hangs", lambda: hanging.wait(LONG))
+    lane.asks_together("hangs", "iris", "iris")
+    until(lambda: bool(lane.rooms.runner.watchdog.running))
+    charged = list(lane.rooms.limiter.charged)
+    lane.rooms.limiter.used_up, lane.rooms.limiter.known = {"requests", "rows"}, True
+    lane.watchdog_looks(rounds=6)
+    lane.walkers.look()
+    assert lane.statuses(2) == ["200 OK"] * 2
+    assert lane.rooms.limiter.charged == charged
+    hanging.set()
+    until(lambda: not lane.walking)
+
+
 def test_who_walks_with_one_whose_model_hangs_and_has_a_run_elsewhere_waits_for_that(lane: Lane) -> None:
     hanging, running = Event(), Event()
     lane.has_also("hangs", lambda: hanging.wait(LONG))

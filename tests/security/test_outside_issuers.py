@@ -1,44 +1,24 @@
-"""Tokens of an OpenID Connect provider, and what pretends to be one."""
+"""Tokens of an OpenID Connect provider, and what pretends to be one: judged by the keys that were last read."""
 
 from __future__ import annotations
 
-import json
-import ssl
 import time
 import uuid
 from collections.abc import Iterator
 from http.client import BadStatusLine
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any, ClassVar
+from threading import Event
+from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from secure_ml_api.access_sections import OutsideIssuer
 from secure_ml_api.auth import key_material, outside
-from secure_ml_api.auth.outside import OutsideIssuers, read_key_set
-from secure_ml_api.errors import SettingsError, TokenRefused
-from secure_ml_api.setting_sections import TelemetrySettings
-from secure_ml_api.telemetry.tracing import Tracing
+from secure_ml_api.auth.outside import OutsideIssuers
+from secure_ml_api.errors import TokenRefused
 from support.doormen import Lodge, open_lodge
 from support.forging import signed
-
-ISSUER = "https://login.example/"
-KID = "their-key"
-THEIRS = key_material.generate("ES256")
-
-
-def published(key: key_material.PrivateKey = THEIRS, **members: Any) -> dict[str, Any]:
-    """The public JWK of ``key`` with ``members`` changed or, when None, left out."""
-    jwk = key_material.public_jwk(key) | {"kid": KID, "use": "sig", "alg": "ES256"} | members
-    return {name: value for name, value in jwk.items() if value is not None}
-
-
-def document(*keys: dict[str, Any]) -> bytes:
-    return json.dumps({"keys": list(keys)}).encode()
+from support.outside_issuer import ISSUER, KID, THEIRS, document, published
 
 
 @pytest.fixture
@@ -182,64 +162,6 @@ def test_scopes_may_come_as_a_list(tmp_path: Path, key_file: Path) -> None:
     assert principal.scopes == {"predict:iris"}
 
 
-@pytest.mark.parametrize(
-    "members",
-    [
-        {"use": "enc"},
-        {"use": ""},
-        {"key_ops": ["sign"]},
-        {"key_ops": []},
-        {"key_ops": "verify"},
-        {"alg": "ES384"},
-        {"alg": "RS256"},
-        {"alg": "none"},
-        {"kid": None},
-        {"kid": 1},
-        {"kty": "oct"},
-        {"kty": "RSA"},
-        {"crv": "P-384"},
-        {"d": "AAAA"},
-        {"x": "AAAA"},
-        {"x": None},
-    ],
-)
-def test_key_that_is_not_for_verifying_is_never_used(members: dict[str, Any]) -> None:
-    other = published(key_material.generate("ES256"), kid="good")
-    assert set(read_key_set(document(published(**members), other), ["ES256"])) == {"good"}
-
-
-def test_key_for_verifying_says_so_or_says_nothing() -> None:
-    for members in ({"key_ops": ["verify"]}, {"use": None, "alg": None}, {"key_ops": ["sign", "verify"]}):
-        assert set(read_key_set(document(published(**members)), ["ES256"])) == {KID}
-
-
-def test_short_rsa_key_is_never_used() -> None:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    weak = rsa.generate_private_key(public_exponent=65537, key_size=1024)
-    with pytest.raises(ValueError, match="no usable key"):
-        read_key_set(document(published(weak, alg="RS256")), ["RS256"])
-
-
-def test_symmetric_key_in_a_key_set_is_never_used() -> None:
-    secret = {"kty": "oct", "k": "c2VjcmV0", "kid": KID, "alg": "HS256"}
-    with pytest.raises(ValueError, match="no usable key"):
-        read_key_set(document(secret), ["EdDSA", "ES256", "RS256"])
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'{"keys": 1}', b'{"keys": []}', b'{"keys": [1]}', b"\xff"]
-)
-def test_document_that_is_no_key_set_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError):
-        read_key_set(content, ["ES256"])
-
-
-def test_two_keys_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="twice"):
-        read_key_set(document(published(), published(key_material.generate("ES256"))), ["ES256"])
-
-
 def test_last_good_keys_are_kept_when_reading_fails(lodge: Lodge, key_file: Path) -> None:
     read_keys(lodge)
     for content in (b"{", document(), b" " * (outside.DOCUMENT_LIMIT_BYTES + 1)):
@@ -278,126 +200,3 @@ def test_withdrawn_key_is_refused_after_the_next_reading(lodge: Lodge, key_file:
     key_file.write_bytes(document(published(key_material.generate("ES256"), kid="new")))
     read_keys(lodge)
     assert refused(lodge, token()) == "unknown_key"
-
-
-@pytest.mark.parametrize("location", ["http://login.example/jwks", "ftp://x/y", "file:///etc/passwd"])
-def test_only_https_urls_and_paths_are_read(location: str) -> None:
-    with pytest.raises(SettingsError, match="https"):
-        OutsideIssuers([OutsideIssuer(issuer=ISSUER, audience="a", jwks=location)])
-
-
-def test_an_issuer_named_twice_is_refused() -> None:
-    one = OutsideIssuer(issuer=ISSUER, audience="a", jwks="x")
-    with pytest.raises(SettingsError, match="twice"):
-        OutsideIssuers([one, one])
-
-
-class Provider(BaseHTTPRequestHandler):
-    """Answers by the path that is asked for."""
-
-    traceparents: ClassVar[list[str | None]] = []
-
-    def do_GET(self) -> None:
-        Provider.traceparents.append(self.headers["traceparent"])
-        if self.path == "/redirect":
-            self.send_response(302)
-            self.send_header("Location", "file:///etc/passwd")
-            self.end_headers()
-        elif self.path == "/missing":
-            self.send_error(404)
-        else:
-            self.send_response(200)
-            self.end_headers()
-            padding = b" " * outside.DOCUMENT_LIMIT_BYTES if self.path == "/long" else b""
-            self.wfile.write(document(published()) + padding)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name is the library's
-        """Say nothing."""
-
-
-@pytest.fixture
-def provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The base URL of a provider over TLS, its certificate trusted by this process."""
-    certificate, key = _self_signed(tmp_path)
-    server = HTTPServer(("127.0.0.1", 0), Provider)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    yield f"https://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_keys_are_read_over_https(provider: str) -> None:
-    issuers = OutsideIssuers(
-        [OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/keys", algorithms=("ES256",))]
-    )
-    issuers.refresh(issuers.issuers[ISSUER])
-    assert issuers.verifying_key(ISSUER, KID) is not None
-
-
-def test_a_provider_is_told_the_trace_in_which_its_keys_are_read(provider: str) -> None:
-    memory = InMemorySpanExporter()
-    tracing = Tracing(TelemetrySettings(tracing=True, trace_sample_ratio=1.0), lambda _: SimpleSpanProcessor(memory))
-    tracing.start_worker()
-    issuer = OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/keys", algorithms=("ES256",))
-    OutsideIssuers([issuer]).refresh(issuer)
-    OutsideIssuers([issuer], tracing.outgoing).refresh(issuer)
-    (span,) = memory.get_finished_spans()
-    assert span.name == "read keys"
-    untold, told = Provider.traceparents[-2:]
-    assert untold is None
-    assert str(told).startswith(f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-0")
-
-
-@pytest.mark.parametrize("path", ["redirect", "missing", "long"])
-def test_answer_that_is_no_bounded_document_is_refused(provider: str, path: str) -> None:
-    issuers = OutsideIssuers(
-        [OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/{path}", algorithms=("ES256",))]
-    )
-    with pytest.raises((OSError, ValueError)):
-        issuers.refresh(issuers.issuers[ISSUER])
-    assert issuers.verifying_key(ISSUER, KID) is None
-
-
-def test_provider_with_an_unknown_certificate_is_not_believed(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SSL_CERT_FILE")
-    issuers = OutsideIssuers(
-        [OutsideIssuer(issuer=ISSUER, audience="a", jwks=f"{provider}/keys", algorithms=("ES256",))]
-    )
-    with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-        issuers.refresh(issuers.issuers[ISSUER])
-
-
-def _self_signed(directory: Path) -> tuple[Path, Path]:
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import Encoding
-    from cryptography.x509.oid import NameOID
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "certificate.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (directory / "key.pem").write_bytes(key_material.to_pem(key))
-    return directory / "certificate.pem", directory / "key.pem"

@@ -1,4 +1,4 @@
-"""The binary tensor extension: elements after the JSON, in both directions, exact and to the last byte."""
+"""The binary tensor extension: elements after the JSON arrive exactly, or are refused by row and feature."""
 
 from __future__ import annotations
 
@@ -12,45 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secure_ml_api.errors import MalformedBody, Refusal
-from secure_ml_api.tensors import NUMPY_DTYPES, Column, Datatype, Signature, Tensors
+from secure_ml_api.errors import Refusal
+from secure_ml_api.tensors import NUMPY_DTYPES, Column, Datatype, Signature
 from secure_ml_api.wire.oip import OipQuestion, decode_oip
 from secure_ml_api.wire.question import Payload
-from support.signatures import (
-    ALL,
-    COUNTS,
-    FLAGS,
-    GAPS,
-    IRIS,
-    MIXED,
-    ONE,
-    TEXT,
-    column_of,
-    mismatch,
-    places,
-    read_or_refused,
-    tables,
-    words,
-)
-
-ROW = struct.pack("<4f", 1, 2, 3, 4)
-
-
-def tensor(name: str, shape: list[int], datatype: str, size: Any, **more: Any) -> dict[str, Any]:
-    return {"name": name, "shape": shape, "datatype": datatype, "parameters": {"binary_data_size": size}, **more}
-
-
-def payload(inputs: list[dict[str, Any]], tail: bytes, length: str = "", **more: Any) -> Payload:
-    head = json.dumps({"inputs": inputs, **more}).encode()
-    return Payload(head + tail, inference_header_length=length or str(len(head)))
-
-
-def decode(inputs: list[dict[str, Any]], tail: bytes, signature: Signature = IRIS, **more: Any) -> OipQuestion:
-    return decode_oip(payload(inputs, tail, **more), signature, 1000)
-
-
-def iris(tail: bytes = ROW, rows: int = 1, size: int | None = None, **more: Any) -> OipQuestion:
-    return decode([tensor("input", [rows, 4], "FP32", len(tail) if size is None else size)], tail, **more)
+from support.oip_binary_requests import ROW, decode, iris, payload, tensor
+from support.signatures import ALL, COUNTS, GAPS, IRIS, ONE, column_of, mismatch, places, read_or_refused, tables, words
 
 
 def written(cells: list[Any], datatype: Datatype) -> bytes:
@@ -59,12 +26,6 @@ def written(cells: list[Any], datatype: Datatype) -> bytes:
         texts = [cell.encode() for cell in cells]
         return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
     return np.array(cells, dtype=NUMPY_DTYPES[datatype].newbyteorder("<")).tobytes()
-
-
-def malformed(sent: Payload, signature: Signature = IRIS) -> MalformedBody:
-    with pytest.raises(MalformedBody) as caught:
-        decode_oip(sent, signature, 1000)
-    return caught.value
 
 
 @given(st.data(), st.sampled_from(ALL))
@@ -141,66 +102,6 @@ def test_a_head_that_comes_again_is_read_with_the_bytes_that_follow_it_now() -> 
         assert isinstance(read_or_refused(lambda: iris(ROW[:8], size=16)), Refusal)
 
 
-@pytest.mark.parametrize("length", ["x", "-1", "1.0", " 5", "", "9" * 40, "0x5"])
-def test_a_header_that_is_no_number_is_malformed(length: str) -> None:
-    if length:
-        malformed(payload([tensor("input", [1, 4], "FP32", 16)], ROW, length))
-
-
-def test_a_header_longer_than_the_body_is_malformed() -> None:
-    assert "longer than the body" in malformed(Payload(b"{}", inference_header_length="3")).detail
-
-
-def test_a_header_that_cuts_the_json_is_malformed() -> None:
-    malformed(payload([tensor("input", [1, 4], "FP32", 16)], ROW, "10"))
-
-
-@pytest.mark.parametrize(
-    ("shape", "datatype", "size", "tail"),
-    [
-        ([1, 4], "FP32", 15, ROW[:15]),
-        ([1, 4], "FP32", 20, ROW + ROW[:4]),
-        ([1, 4], "FP32", 0, b""),
-        ([1, 4], "FP32", 16, ROW[:12]),
-        ([1, 4], "FP32", 2**62, ROW),
-        ([1, 4], "FP32", 16, ROW + b"\0"),
-        ([2**31, 2**31], "FP32", 16, ROW),
-        ([2**31] * 8, "FP32", 16, ROW),
-        ([2**31, 2**31], "BYTES", 16, ROW),
-        ([1, 4], "BYTES", 16, b"\xff\xff\xff\xff" + ROW[:12]),
-        ([1, 1], "BYTES", 4, b"\x01\0\0\0"),
-        ([1, 1], "BYTES", 5, b"\0\0\0\0\0"),
-        ([1, 1], "BYTES", 3, b"\0\0\0"),
-        ([1, 1], "BYTES", 6, b"\x02\0\0\0\xff\xfe"),
-        ([1, 4], "BOOL", 4, b"\x02\0\0\0"),
-    ],
-)
-def test_bytes_that_do_not_fill_their_tensors_are_malformed(
-    shape: list[int], datatype: str, size: int, tail: bytes
-) -> None:
-    malformed(payload([tensor("input", shape, datatype, size)], tail))
-
-
-def test_more_texts_than_the_server_takes_rows_are_not_taken_apart() -> None:
-    refusal = mismatch(lambda: decode([tensor("text", [1001, 1], "BYTES", 4004)], b"\xff" * 4004, TEXT))
-    assert refusal.detail == "a request may have 1000 rows; this one has 1001"
-
-
-def test_data_in_json_and_in_binary_is_malformed() -> None:
-    malformed(payload([tensor("input", [1, 4], "FP32", 16, data=[1, 2, 3, 4])], ROW))
-
-
-def test_a_size_without_the_header_is_malformed() -> None:
-    body = json.dumps({"inputs": [tensor("input", [1, 4], "FP32", 16)]}).encode()
-    assert "Inference-Header-Content-Length" in malformed(Payload(body)).detail
-
-
-@pytest.mark.parametrize("size", [0, None])
-def test_the_empty_tensor_of_kserve_has_no_rows(size: int | None) -> None:
-    refusal = mismatch(lambda: decode([tensor("input", [0, 4], "FP32", size, data=None)], b""))
-    assert refusal.detail == "the request has no rows"
-
-
 def test_some_tensors_may_stand_in_the_json() -> None:
     inputs = [
         {"name": "b", "shape": [2], "datatype": "INT64", "data": [3, 4]},
@@ -259,80 +160,3 @@ def test_nan_is_a_missing_value_where_the_model_allows_one_and_infinity_never_is
 def test_bounds_hold() -> None:
     refusal = mismatch(lambda: decode([tensor("input", [2, 1], "FP64", 16)], struct.pack("<2d", 0, -6), ONE))
     assert places(refusal) == [(1, "reading")]
-
-
-def test_a_raw_body_is_one_row_answered_in_binary() -> None:
-    question = decode_oip(Payload(ROW, inference_header_length="0"), IRIS, 10)
-    assert question.inputs["input"].tolist() == [[1, 2, 3, 4]]
-    assert question.binary == {"label", "probabilities"}
-    text = decode_oip(Payload("Genève".encode(), inference_header_length="0"), TEXT, 10)
-    assert text.inputs["text"].tolist() == [["Genève"]]
-
-
-@pytest.mark.parametrize("body", [b"", ROW[:15], ROW + ROW, ROW + b"\0"])
-def test_a_raw_body_of_another_size_is_malformed(body: bytes) -> None:
-    malformed(Payload(body, inference_header_length="0"))
-
-
-def test_a_raw_body_goes_to_models_of_one_input_and_holds_what_they_take() -> None:
-    mismatch(lambda: decode_oip(Payload(ROW, inference_header_length="0"), MIXED, 10))
-    nan = struct.pack("<4f", 1, np.nan, 3, 4)
-    assert places(mismatch(lambda: decode_oip(Payload(nan, inference_header_length="0"), IRIS, 10)))[0][0] == 0
-    malformed(Payload(b"\x01\x02", inference_header_length="0"), FLAGS)
-
-
-@pytest.mark.parametrize(
-    ("more", "binary"),
-    [
-        ({}, set()),
-        ({"parameters": {"binary_data_output": True}}, {"label", "probabilities"}),
-        ({"parameters": {"binary_data_output": False}}, set()),
-        ({"outputs": [{"name": "label", "parameters": {"binary_data": True}}, {"name": "probabilities"}]}, {"label"}),
-        (
-            {
-                "parameters": {"binary_data_output": True},
-                "outputs": [{"name": "label", "parameters": {"binary_data": False}}, {"name": "probabilities"}],
-            },
-            {"probabilities"},
-        ),
-        ({"outputs": [{"name": "label", "parameters": {"classification": 1}}]}, set()),
-    ],
-)
-def test_each_output_is_binary_when_it_or_else_the_request_says_so(more: dict[str, Any], binary: set[str]) -> None:
-    assert iris(**more).binary == binary
-
-
-def test_binary_outputs_follow_the_json_in_its_order() -> None:
-    outputs: Tensors = {
-        "label": np.array([2, 0], dtype=np.int64),
-        "probabilities": np.asfortranarray(np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], dtype=np.float32)),
-    }
-    wanted = [
-        {"name": "probabilities", "parameters": {"binary_data": True}},
-        {"name": "label", "parameters": {"binary_data": True}},
-    ]
-    answer = iris(ROW * 2, rows=2, outputs=wanted, id="a").answer(outputs, "iris", "1")
-    assert answer.content_type == "application/octet-stream"
-    length = int(dict(answer.headers)["Inference-Header-Content-Length"])
-    head = json.loads(answer.body[:length])
-    assert head["id"] == "a"
-    assert head["outputs"] == [
-        {"name": "probabilities", "datatype": "FP32", "shape": [2, 3], "parameters": {"binary_data_size": 24}},
-        {"name": "label", "datatype": "INT64", "shape": [2], "parameters": {"binary_data_size": 16}},
-    ]
-    assert answer.body[length:] == struct.pack("<6f2q", 0.1, 0.2, 0.7, 0.5, 0.25, 0.25, 2, 0)
-
-
-def test_an_answer_without_binary_outputs_has_no_header_of_its_own() -> None:
-    answer = iris().answer({"label": np.array([1]), "probabilities": np.zeros((1, 3), np.float32)}, "iris", "1")
-    assert answer.headers == ()
-    assert answer.content_type == "application/json"
-
-
-def test_a_mixed_answer_keeps_the_json_data_of_the_others() -> None:
-    wanted = [{"name": "label"}, {"name": "probabilities", "parameters": {"binary_data": True}}]
-    outputs = {"label": np.array([1]), "probabilities": np.zeros((1, 3), np.float32)}
-    answer = iris(outputs=wanted).answer(outputs, "iris", "1")
-    length = int(dict(answer.headers)["Inference-Header-Content-Length"])
-    assert json.loads(answer.body[:length])["outputs"][0]["data"] == [1]
-    assert answer.body[length:] == bytes(12)

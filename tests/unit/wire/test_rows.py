@@ -10,28 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secure_ml_api.errors import MalformedBody, Misfit, Refusal
+from secure_ml_api.errors import Misfit, Refusal
 from secure_ml_api.tensors import Column, Signature
 from secure_ml_api.wire import row_reader as row_reader_module
-from secure_ml_api.wire.outputs import label_words
 from secure_ml_api.wire.question import Payload
-from secure_ml_api.wire.rows import RowsQuestion, decode_rows
-from support.signatures import (
-    ALL,
-    COUNTS,
-    FLAGS,
-    GAPS,
-    IRIS,
-    MIXED,
-    ONE,
-    TEXT,
-    column_of,
-    mismatch,
-    places,
-    read_or_refused,
-    tables,
-    words,
-)
+from secure_ml_api.wire.rows import decode_rows
+from support.row_requests import decode
+from support.signatures import ALL, ONE, column_of, mismatch, places, read_or_refused, tables, words
 
 _LIKE_A_REQUEST = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["labels", "Bern", "secret", "\ud800"])
@@ -41,10 +26,6 @@ _LIKE_A_REQUEST = st.recursive(
     max_leaves=15,
 )  # fmt: skip
 _BODIES = st.dictionaries(st.sampled_from(["features", "instances", "outputs", "secret"]), _LIKE_A_REQUEST)
-
-
-def decode(body: object, signature: Signature = IRIS, max_rows: int = 1000) -> RowsQuestion:
-    return decode_rows(Payload(json.dumps(body).encode()), signature, max_rows)
 
 
 @given(st.binary(max_size=100) | _BODIES.map(lambda body: json.dumps(body).encode()), st.sampled_from(ALL))
@@ -138,76 +119,6 @@ def test_a_bad_row_among_rows_of_another_kind_is_found() -> None:
     assert places(mismatch(lambda: decode({"instances": rows}, ONE))) == [(1, None), (3, "reading")]
 
 
-@pytest.mark.parametrize("value", ["5", True, False, None, [], {}, [1]])
-def test_only_a_number_is_a_number(value: object) -> None:
-    refusal = mismatch(lambda: decode({"features": [1, value, 1, 1]}))
-    assert places(refusal) == [(0, "sepal width")]
-    assert refusal.misfits[0].detail == "expected a number"
-
-
-@pytest.mark.parametrize("text", ["1e400", "-1e400", "1e39", "3.5e38", "9" * 400, "-" + "9" * 4000])
-def test_a_number_past_the_models_type_is_a_misfit(text: str) -> None:
-    body = f'{{"features": [1, 1, {text}, 1]}}'.encode()
-    assert places(mismatch(lambda: decode_rows(Payload(body), IRIS, 10))) == [(0, "petal length")]
-
-
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "9" * 5000])
-def test_what_json_cannot_say_is_malformed(text: str) -> None:
-    with pytest.raises(MalformedBody):
-        decode_rows(Payload(f'{{"features": [1, 1, {text}, 1]}}'.encode()), IRIS, 10)
-
-
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400, 1.0, 1.5, True, "1", None])
-def test_an_integer_column_takes_integers_of_its_width_alone(value: object) -> None:
-    assert places(mismatch(lambda: decode({"features": [1, value]}, COUNTS))) == [(0, "b")]
-
-
-@pytest.mark.parametrize("value", [0, 1, "true", None])
-def test_a_truth_column_takes_truth_values_alone(value: object) -> None:
-    assert places(mismatch(lambda: decode({"features": [True, value]}, FLAGS))) == [(0, "off")]
-
-
-@pytest.mark.parametrize("value", [1, None, ["x"], True])
-def test_a_text_column_takes_text_alone(value: object) -> None:
-    refusal = mismatch(lambda: decode({"features": [value]}, TEXT))
-    assert refusal.misfits[0].detail == "expected a string"
-
-
-def test_null_is_nan_where_the_column_allows_it_and_a_misfit_elsewhere() -> None:
-    assert np.isnan(decode({"features": [None, 1]}, GAPS).inputs["input"][0, 0])
-    assert places(mismatch(lambda: decode({"features": [None, None]}, GAPS))) == [(0, "must")]
-
-
-@pytest.mark.parametrize(("value", "words"), [(-0.5, "must be at least 0"), (120.5, "must be at most 120")])
-def test_bounds_hold_and_are_told(value: float, words: str) -> None:
-    refusal = mismatch(lambda: decode({"features": [value, "Bern", 1, "", 1]}, MIXED))
-    assert (places(refusal), refusal.misfits[0].detail) == ([(0, "age")], words)
-
-
-def test_the_bounds_themselves_fit() -> None:
-    for value in (0, 120):
-        assert decode({"features": [value, "Bern", 1, "", 1]}, MIXED).inputs["age"][0, 0] == value
-
-
-def test_a_bound_is_told_to_its_last_digit() -> None:
-    signature = Signature(task="regression", columns=(Column(name="x", datatype="FP64", maximum=1234567.25),))
-    refusal = mismatch(lambda: decode({"features": [1234568]}, signature))
-    assert refusal.misfits[0].detail == "must be at most 1234567.25"
-
-
-@pytest.mark.parametrize("value", ["Zug", "Bern\0", "bern", "", "Gen\u0065\u0300ve"])
-def test_a_choice_is_one_of_the_values_and_the_refusal_lists_them(value: str) -> None:
-    refusal = mismatch(lambda: decode({"features": [1, value, 1, "", 1]}, MIXED))
-    assert (places(refusal), refusal.misfits[0].detail) == ([(0, "city")], "must be 'Bern' or 'Genève'")
-
-
-def test_many_choices_are_not_listed() -> None:
-    choices = tuple(f"choice {index}" for index in range(1000))
-    signature = Signature(task="regression", columns=(Column(name="c", datatype="BYTES", choices=choices),))
-    refusal = mismatch(lambda: decode({"features": ["secret"]}, signature))
-    assert refusal.misfits[0].detail == "must be one of the values that the model was trained on"
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -278,31 +189,6 @@ def test_a_wide_model_stops_reading_garbage_early(monkeypatch: pytest.MonkeyPatc
     refusal = mismatch(lambda: reader.read([["x"] * 784] * 500))
     assert len(refusal.misfits) == 100
     assert sum(validated) * 784 <= row_reader_module._BLOCK_CELLS
-
-
-@pytest.mark.parametrize(
-    ("classes", "predicted", "expected"),
-    [
-        ((0, 1, 2), [2, 0, 1], ["c", "a", "b"]),
-        ((3, 5, 7), [7, 3, 5, 3], ["c", "a", "b", "a"]),
-        ((-1, 0, 1), [-1, 1, 0], ["a", "c", "b"]),
-        ((2, 1, 0), [0, 2], ["c", "a"]),
-        (("x", "y", "z"), [2, 0, 1], ["c", "a", "b"]),
-        (("2", "1", "0"), [0, 2], ["a", "c"]),
-    ],
-)
-def test_each_predicted_class_gets_its_own_word(
-    classes: tuple[int, ...] | tuple[str, ...], predicted: list[int], expected: list[str]
-) -> None:
-    signature = Signature(task="classification", columns=(Column(name="x"),), classes=classes, labels=("a", "b", "c"))
-    assert label_words(signature, np.array(predicted, dtype=np.int64)) == expected
-
-
-@pytest.mark.parametrize(("classes", "predicted"), [((3, 5, 7), 1), ((3, 5, 7), -1), (("x", "y", "z"), -1)])
-def test_a_prediction_that_is_no_class_gets_no_word(classes: tuple[Any, ...], predicted: int) -> None:
-    signature = Signature(task="classification", columns=(Column(name="x"),), classes=classes, labels=("a", "b", "c"))
-    with pytest.raises(KeyError):
-        label_words(signature, np.array([predicted]))
 
 
 def _some(column: Column) -> object:

@@ -24,10 +24,10 @@ def packed(store: Store, network: Network, **said: Any) -> PackResult:
     return pack_network(network, table(), store=store, name="net", options=Options(**said))
 
 
-def answers(store: Store) -> dict[str, np.ndarray[Any, Any]]:
+def answers(store: Store, architectures: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
     """What the package answers to ROWS, loaded as a server loads it."""
     package = store.verify("net", "1")
-    runtimes = {runtime.name: runtime for runtime in installed()}
+    runtimes = {runtime.name: runtime for runtime in installed(architectures=architectures)}
     session = runtimes[package.manifest.runtime].load(package.artifact, 1)
     return session.run({"input": ROWS}, [spec.name for spec in package.manifest.signature.outputs])
 
@@ -37,8 +37,8 @@ def softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
-def dense(*units: int, last: str = "softmax") -> Any:
-    """A model of Keras's with layers of so many units."""
+def dense(*units: int) -> Any:
+    """A model of Keras's with layers of so many units, that tells classes apart."""
     *hidden, end = units
     layers = [keras.layers.Dense(size, activation="relu") for size in hidden]
-    return keras_model(*layers, keras.layers.Dense(end, activation=last))
+    return keras_model(*layers, keras.layers.Dense(end, activation="softmax"))

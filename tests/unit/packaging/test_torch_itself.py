@@ -10,55 +10,23 @@ import numpy as np
 import pytest
 
 from secure_ml_api.errors import PackageRefused
-from secure_ml_api.models.installed import installed
 from secure_ml_api.models.store import Store
-from secure_ml_api.packaging.networks.network import Network
 from secure_ml_api.packaging.networks.torch_module import TorchNetwork
-from secure_ml_api.packaging.options import Options
-from secure_ml_api.packaging.pack import PackResult, pack_network
 from secure_ml_api.runtimes.protocol import VerifiedArtifact
 from secure_ml_api.runtimes.torch import WEIGHTS_FILE, TorchRuntime
 from support.lazily import Lazily
-from support.networks import (
-    ARCHITECTURE,
-    CLASSES,
-    FEATURES,
-    offer_architecture,
-    table,
-    torch_module,
-)
+from support.networks import ARCHITECTURE, CLASSES, FEATURES, offer_architecture, torch_module
 from support.packages import store_in
+from support.packed_networks import ROWS, answers, packed, softmax
 
 pytestmark = pytest.mark.slow
 
-tensorflow = Lazily("tensorflow")
-keras = Lazily("keras")
 torch = Lazily("torch")
-
-ALONE = "^Deciding answers a row alone otherwise than beside others"
-ROWS = np.random.default_rng(11).normal(size=(1000, FEATURES)).astype(np.float32)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return store_in(tmp_path)
-
-
-def packed(store: Store, network: Network, **said: Any) -> PackResult:
-    return pack_network(network, table(), store=store, name="net", options=Options(**said))
-
-
-def answers(store: Store, architectures: tuple[str, ...] = ()) -> dict[str, np.ndarray[Any, Any]]:
-    """What the package answers to ROWS, loaded as a server loads it."""
-    package = store.verify("net", "1")
-    runtimes = {runtime.name: runtime for runtime in installed(architectures=architectures)}
-    session = runtimes[package.manifest.runtime].load(package.artifact, 1)
-    return session.run({"input": ROWS}, [spec.name for spec in package.manifest.signature.outputs])
-
-
-def softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 class Graphless(TorchNetwork):

@@ -7,8 +7,7 @@ import pytest
 
 from secure_ml_api.telemetry.metrics import Metrics
 from secure_ml_api.telemetry.vitals import Vitals, resident_bytes
-
-from .test_metrics import sample
+from support.metric_catalogue import sample
 
 
 def test_what_a_worker_tells_of_its_cpu_adds_up_to_what_its_process_took() -> None:

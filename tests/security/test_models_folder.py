@@ -13,13 +13,12 @@ import pytest
 
 from secure_ml_api.errors import HomeError, KeyFileError, NotReady, PackageRefused, PackingError
 from secure_ml_api.models.aliases import read_aliases
-from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.store import Store
 from secure_ml_api.packaging.pack import pack
 from secure_ml_api.server.application import _wipe_run_directory
 from secure_ml_api.settings import read_settings
 from support.doormen import open_lodge
-from support.packages import publish, store_in, weighing_graph
+from support.packages import loaded, publish, store_in, weighing_graph
 
 
 @pytest.fixture
@@ -32,12 +31,6 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def package(store: Store) -> Path:
     return store.models_directory / "tiny" / "1"
-
-
-def loaded(store: Store) -> Registry:
-    registry = Registry(store)
-    registry.load()
-    return registry
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from secure_ml_api.models.manifest import FileRecord, Manifest, ParityReport, Provenance
+from secure_ml_api.models.registry import Registry
 from secure_ml_api.models.sample import SAMPLE_FILE, Sample, write_sample
 from secure_ml_api.models.store import Store
 from secure_ml_api.models.verification import VerifiedPackage
@@ -89,3 +90,10 @@ def publish(
     """Sign and publish a package of the weighing graph, or of ``graph`` in its place."""
     files = {MODEL_FILE: graph or weighing_graph(weights), SAMPLE_FILE: weighing_sample(weights)}
     return store.publish(manifest_of(files, name=name, version=version, **changes), files)
+
+
+def loaded(store: Store) -> Registry:
+    """All packages of ``store``, as a server's master loads them."""
+    registry = Registry(store)
+    registry.load()
+    return registry

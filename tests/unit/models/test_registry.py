@@ -1,10 +1,8 @@
+"""Which version of a model a registry answers with, and what it says of those that it does not load."""
+
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,49 +10,13 @@ import pytest
 from secure_ml_api.errors import KeyFileError, ModelNotFound, NotReady
 from secure_ml_api.models.aliases import write_aliases
 from secure_ml_api.models.registry import Registry
-from secure_ml_api.models.signing import create_signing_key
 from secure_ml_api.models.store import Store
-from secure_ml_api.runtimes.onnx import OnnxRuntime
-from secure_ml_api.runtimes.protocol import Session, VerifiedArtifact
-from secure_ml_api.tensors import Tensors
-from support.packages import publish, store_in
-
-
-class AfterForkRuntime:
-    """A runtime whose sessions must be built after the fork; says when it built one."""
-
-    name = "onnx"
-    fork_safe = False
-
-    def __init__(self) -> None:
-        self.loaded: list[str] = []
-
-    def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
-        self.loaded.append(artifact.version)
-        return OnnxRuntime().load(artifact, threads)
-
-
-class FailingRuntime(AfterForkRuntime):
-    """A runtime whose sessions load and then fail."""
-
-    fork_safe = True
-
-    def load(self, artifact: VerifiedArtifact, threads: int) -> Session:
-        return self
-
-    def run(self, inputs: Tensors, outputs: Sequence[str]) -> Tensors:
-        raise RuntimeError("out of order")
+from support.packages import loaded, publish, store_in
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return store_in(tmp_path)
-
-
-def loaded(store: Store) -> Registry:
-    registry = Registry(store)
-    registry.load()
-    return registry
 
 
 def break_package(store: Store, version: str, name: str = "tiny") -> None:
@@ -158,122 +120,3 @@ def test_packages_without_a_key_to_verify_them_are_refused_as_a_whole(store: Sto
 def test_an_empty_home_has_no_models(store: Store) -> None:
     registry = loaded(store)
     assert (registry.models(), registry.states(), dict(registry.problems), registry.unready) == ((), (), {}, ())
-
-
-def test_sessions_that_do_not_survive_a_fork_are_built_in_the_worker(store: Store) -> None:
-    publish(store)
-    runtime = AfterForkRuntime()
-    registry = Registry(store, runtimes=[runtime])
-    registry.load()
-    assert runtime.loaded == []
-    assert [state.state for state in registry.states()] == ["LOADING"]
-    assert list(registry.unready) == ["tiny"]
-    with pytest.raises(NotReady):
-        registry.resolve("tiny")
-    registry.start_worker()
-    assert runtime.loaded == ["1"]
-    assert registry.resolve("tiny").version == "1"
-    assert not registry.unready
-
-
-def test_several_threads_a_run_wait_for_the_fork_too(store: Store) -> None:
-    publish(store)
-    registry = Registry(store, threads=2)
-    registry.load()
-    assert [state.state for state in registry.states()] == ["LOADING"]
-    registry.start_worker()
-    assert [state.state for state in registry.states()] == ["READY"]
-
-
-def test_warming_up_takes_the_pace_of_every_model(store: Store) -> None:
-    publish(store)
-    registry = loaded(store)
-    session = registry.resolve("tiny").session
-    registry.warm_up()
-    warm = registry.resolve("tiny")
-    assert warm.session is session
-    assert warm.pace is not None
-    assert warm.pace.one_seconds > 0
-
-
-def test_a_model_that_fails_on_its_own_sample_is_taken_off(store: Store) -> None:
-    publish(store)
-    registry = Registry(store, runtimes=[FailingRuntime()])
-    registry.load()
-    registry.warm_up()
-    assert registry.unready == ("tiny",)
-    assert "RuntimeError" in registry.problems["tiny/1"]
-
-
-def rewrite_unnoticed(path: Path) -> None:
-    """Another byte in the file, which has the size and the time of before."""
-    before = path.stat()
-    data = path.read_bytes()
-    path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    while path.stat().st_ctime_ns == before.st_ctime_ns:  # file systems count time in ticks
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def test_refreshing_reads_nothing_again_that_is_loaded_and_was_not_touched(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(store, version="1")
-    registry = loaded(store)
-    publish(store, version="2")
-    verify = Mock(wraps=store.verify)
-    monkeypatch.setattr(store, "verify", verify)
-    registry.refresh(["tiny"])
-    registry.refresh(["tiny"])
-    verify.assert_called_once_with("tiny", "2")
-    assert registry.resolve("tiny").version == "2"
-
-
-@pytest.mark.parametrize("what", ["rewritten", "linked", "joined", "another key"])
-def test_refreshing_verifies_again_what_was_touched(store: Store, what: str) -> None:
-    publish(store, version="1")
-    registry = loaded(store)
-    directory = store.models_directory / "tiny" / "1"
-    if what == "rewritten":
-        rewrite_unnoticed(directory / "model.onnx")
-    elif what == "linked":
-        directory.rename(store.models_directory.parent / "elsewhere")
-        directory.symlink_to(store.models_directory.parent / "elsewhere")
-    elif what == "joined":
-        (directory / "more").touch()
-    else:
-        shutil.rmtree(store.keys_directory)
-        create_signing_key(store.keys_directory)
-    registry.refresh(["tiny"])
-    assert registry.unready == ("tiny",)
-    assert "tiny/1" in registry.problems
-
-
-def test_refreshing_keeps_a_session_whose_files_were_touched_and_still_verify(store: Store) -> None:
-    publish(store, version="1")
-    registry = loaded(store)
-    kept = registry.resolve("tiny")
-    os.utime(store.models_directory / "tiny" / "1" / "model.onnx")
-    registry.refresh(["tiny"])
-    assert registry.resolve("tiny") is kept
-
-
-def test_registry_says_whether_it_lacks_a_version_of_those_asked_for(store: Store) -> None:
-    publish(store, version="1")
-    registry = loaded(store)
-    assert not registry.lacks()
-    publish(store, name="other")
-    assert (registry.lacks(), registry.lacks(["tiny"]), registry.lacks(["other"])) == (True, False, True)
-
-
-def test_loading_again_takes_the_home_as_it_is_and_keeps_unchanged_sessions(store: Store) -> None:
-    publish(store, version="1")
-    registry = loaded(store)
-    kept = registry.resolve("tiny").session
-    publish(store, version="2")
-    registry.load()
-    assert registry.resolve("tiny").version == "2"
-    assert registry.resolve("tiny", "1").session is kept
-    store.remove("tiny", "2")
-    registry.load()
-    assert registry.resolve("tiny").version == "1"

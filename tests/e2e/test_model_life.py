@@ -12,68 +12,24 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from onnx import helper, numpy_helper
 
 from conftest import copied
 from secure_ml_api.cli.stores import opened
-from secure_ml_api.inference.trial_files import TrialFiles
 from secure_ml_api.models.changes import Changes
 from secure_ml_api.models.life import Canary, is_in_canary
-from secure_ml_api.models.store import Store
 from secure_ml_api.models.withheld import Withheld
 from secure_ml_api.settings import read_settings
-from support.graphs import big_graph, graph_of
+from support.graphs import big_graph, failing_graph
+from support.living import ROW, TINY, WORKERS, Living
 from support.memory import workers_mib
 from support.open_loop import OpenLoop, post
 from support.packages import publish, store_in
-from support.server import ClientSecret, Reply, RunningServer, command_line, wait_until
+from support.server import ClientSecret, RunningServer, command_line, wait_until
 from support.worker_classes import switch
 
-WORKERS = 4
-TINY = "/v1/models/tiny/predict"
-ROW = {"features": [1, 2]}
 BIG_MIB = 64
-
-
-class Living:
-    """A server with two versions of ``tiny``, and those who ask it and who decide."""
-
-    def __init__(self, server: RunningServer) -> None:
-        self.server = server
-        self.store: Store = store_in(server.home)
-        self.caller = server.token(server.create_client("caller", "predict:*", rate="9999999/minute"))
-        self.operator = server.token(server.create_client("operator", "models:admin"))
-
-    def repository(self, name: str, action: str) -> Reply:
-        return self.server.post_json(f"/v2/repository/models/{name}/{action}", {}, self.operator)
-
-    def models(self, *arguments: str) -> None:
-        told = command_line(self.server.home, "models", *arguments)
-        assert told["workers"] == WORKERS
-
-    def versions(self, times: int = 4 * WORKERS, token: str = "") -> Counter[str]:
-        """Who answers, asked on so many connections."""
-        replies = [self.server.post_json(TINY, ROW, token or self.caller) for _ in range(times)]
-        assert {reply.status for reply in replies} == {200}
-        return Counter(reply.json()["version"] for reply in replies)
-
-    def events(self) -> list[dict[str, Any]]:
-        """The audit trail."""
-        events = command_line(self.server.home, "audit", "list")
-        assert isinstance(events, list)
-        return events
-
-    def tried(self) -> list[int]:
-        """How many requests of a canary each worker has told the others of."""
-        files = TrialFiles(self.server.home / "run" / "canaries").read()
-        return [trial.tried.requests for _, seen in files for trial in seen]
-
-    def metric(self, name: str, **labels: str) -> float:
-        return self.server.metric(f"secure_ml_api_{name}", **labels)
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +152,7 @@ def test_answers_of_a_shadow_are_counted_and_never_given(living: Living) -> None
 
 
 def test_canary_that_fails_is_taken_back_by_the_server_itself(living: Living) -> None:
-    publish(living.store, version="6", graph=_fails_on_the_row())
+    publish(living.store, version="6", graph=failing_graph())
     living.models("canary", "tiny", "6", "--percent", "100", "--max-error-rate", "0.2", "--minimum-requests", "2")
     statuses = Counter(living.server.post_json(TINY, ROW, living.caller).status for _ in range(4 * WORKERS))
     assert statuses[500]
@@ -208,7 +164,7 @@ def test_canary_that_fails_is_taken_back_by_the_server_itself(living: Living) ->
 
 def test_canary_that_no_worker_alone_has_seen_enough_of_is_taken_back_once(living: Living) -> None:
     minimum = 40
-    publish(living.store, version="7", graph=_fails_on_the_row())
+    publish(living.store, version="7", graph=failing_graph())
     living.models(
         "canary", "tiny", "7", "--percent", "100", "--max-error-rate", "0.2", "--minimum-requests", str(minimum)
     )
@@ -269,28 +225,6 @@ def test_a_canary_that_was_withheld_stays_so_after_a_restart(living: Living, tmp
     with RunningServer(home, "--workers", "1") as server:
         token = server.token(server.create_client("again", "predict:*"))
         assert server.post_json(TINY, ROW, token).json()["version"] == "1"
-
-
-def _fails_on_the_row() -> bytes:
-    """It weighs, and looks in a table of one for what stands at the hundredth place when it weighs five."""
-    constants = [
-        numpy_helper.from_array(np.array(values, dtype=dtype), name)
-        for name, values, dtype in (
-            ("weights", [1, 2], np.float32),
-            ("five", 5, np.float32),
-            ("table", [0], np.float32),
-            ("there", 0, np.int64),
-            ("nowhere", 100, np.int64),
-        )
-    ]
-    nodes = [
-        helper.make_node("MatMul", ["input", "weights"], ["product"]),
-        helper.make_node("Equal", ["product", "five"], ["is_five"]),
-        helper.make_node("Where", ["is_five", "nowhere", "there"], ["index"]),
-        helper.make_node("Gather", ["table", "index"], ["zero"]),
-        helper.make_node("Add", ["product", "zero"], ["value"]),
-    ]
-    return graph_of(nodes, constants)
 
 
 def test_json_of_every_command_is_for_programs(living: Living) -> None:

@@ -59,3 +59,25 @@ def slow_graph(turns: int) -> bytes:
         numpy_helper.from_array(np.array(turns, dtype=np.int64), "turns"),
     ]
     return graph_of(nodes, constants)
+
+
+def failing_graph() -> bytes:
+    """It weighs, and looks in a table of one for what stands at the hundredth place when it weighs five."""
+    constants = [
+        numpy_helper.from_array(np.array(values, dtype=dtype), name)
+        for name, values, dtype in (
+            ("weights", [1, 2], np.float32),
+            ("five", 5, np.float32),
+            ("table", [0], np.float32),
+            ("there", 0, np.int64),
+            ("nowhere", 100, np.int64),
+        )
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["input", "weights"], ["product"]),
+        helper.make_node("Equal", ["product", "five"], ["is_five"]),
+        helper.make_node("Where", ["is_five", "nowhere", "there"], ["index"]),
+        helper.make_node("Gather", ["table", "index"], ["zero"]),
+        helper.make_node("Add", ["product", "zero"], ["value"]),
+    ]
+    return graph_of(nodes, constants)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +25,7 @@ from support.meanwhile import RATE, Operator, OthersMeanwhile
 from support.native_models import ESTIMATOR, NATIVE, pack_natives
 from support.networks import ARCHITECTURE, offer_architecture
 from support.packages import publish, store_in
-from support.server import RunningServer, wait_until
+from support.server import RunningServer, reply_of, wait_until
 
 TIMES = 3
 
@@ -86,13 +90,16 @@ def home(prepared_home: Path, tmp_path_factory: pytest.TempPathFactory, full: bo
 
 
 @pytest.fixture
-def server(home: Path, worker_class: str, tmp_path: Path) -> Iterator[Loaded]:
-    architectures = home.parent / "architectures"
-    environ = {
+def environ(home: Path) -> dict[str, str]:
+    return {
         **QUIETLY,
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(architectures)]),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), str(home.parent / "architectures")]),
         "SECURE_ML_API_INFERENCE__ARCHITECTURES": ARCHITECTURE,
     }
+
+
+@pytest.fixture
+def server(home: Path, worker_class: str, environ: dict[str, str], tmp_path: Path) -> Iterator[Loaded]:
     with RunningServer(copied(home, tmp_path), "--workers", "2", command=HANGING, environ=environ) as running:
         yield Loaded(running)
 
@@ -122,6 +129,39 @@ def test_a_framework_comes_with_a_model_without_a_failed_request_or_a_slow_one(
         must_hold="0 failed requests; p99 of other models ≤ 2 × that before",
     )
     others.judge(full=full)
+
+
+def test_who_kept_its_connection_while_a_framework_came_is_answered_by_the_model_or_finds_it_closed(
+    server: Loaded,
+) -> None:
+    running, features = server.running, [0.0] * len(rows(1)[0])
+    given = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+    connections = [http.client.HTTPConnection("127.0.0.1", running.port, timeout=20) for _ in range(16)]
+
+    def ask(connection: http.client.HTTPConnection, model: str, features: list[float]) -> int:
+        body = json.dumps({"features": features})
+        connection.request("POST", f"/v1/models/{model}/predict", body=body, headers=given)
+        return reply_of(connection.getresponse()).status
+
+    assert {ask(connection, "tiny", [1, 2]) for connection in connections} == {200}
+    Operator(running).decide("load", "xgboost-itself")
+    statuses: Counter[int | str] = Counter()
+    for connection in connections:
+        with closing(connection):
+            try:
+                statuses[ask(connection, "xgboost-itself", features)] += 1
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                statuses["closed"] += 1
+    assert statuses.keys() <= {200, "closed"}
+
+
+def test_workers_of_granian_s_load_a_framework_themselves(home: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    environ |= {"SECURE_ML_API_SERVER__WORKER_CLASS": "granian"}
+    with RunningServer(copied(home, tmp_path), "--workers", "2", command=HANGING, environ=environ) as running:
+        before = running.worker_pids()
+        Operator(running).decide("load", "xgboost-itself")
+        assert running.metric("secure_ml_api_model_info", model="xgboost-itself") > 0
+        assert running.worker_pids() == before
 
 
 def test_a_big_model_comes_and_goes_without_a_failed_request_or_a_slow_one(

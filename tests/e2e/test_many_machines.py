@@ -22,9 +22,10 @@ from conftest import copied
 from support.certificates import Authority
 from support.needs import free_port
 from support.nginx_server import NginxServer
-from support.open_loop import OpenLoop, post
+from support.open_loop import OpenLoop
 from support.postgres_server import PostgresServer
 from support.redis_server import RedisServer
+from support.request_bytes import post
 from support.server import ClientSecret, Reply, RunningServer, command_line, reply_of
 
 WORKER_CLASSES = ("inplace", "gthread", "gthread")  # machine after machine

@@ -20,8 +20,9 @@ from secure_ml_api.runtimes.onnx import MODEL_FILE
 from secure_ml_api.settings import read_settings
 from support.graphs import slow_graph
 from support.one_worker import of_each_worker
-from support.open_loop import OpenLoop, post
+from support.open_loop import OpenLoop
 from support.packages import publish, store_in
+from support.request_bytes import post
 from support.server import ClientSecret, RunningServer, command_line, wait_until
 
 WORKERS = 2

@@ -24,8 +24,9 @@ from secure_ml_api.settings import read_settings
 from support.graphs import big_graph, failing_graph
 from support.living import ROW, TINY, WORKERS, Living
 from support.memory import workers_mib
-from support.open_loop import OpenLoop, post
+from support.open_loop import OpenLoop
 from support.packages import publish, store_in
+from support.request_bytes import post
 from support.server import ClientSecret, RunningServer, command_line, wait_until
 from support.worker_classes import switch
 

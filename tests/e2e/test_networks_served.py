@@ -26,8 +26,10 @@ from support.digit_networks import BRANCHES, RECURRENT, new_digits, pack_read_ne
 from support.native_models import ESTIMATOR, NATIVE, pack_natives
 from support.networks import ARCHITECTURE, offer_architecture
 from support.one_worker import has_answered, of_each_worker
-from support.open_loop import OpenLoop, Outcome, post
+from support.open_loop import OpenLoop
+from support.outcome import Outcome
 from support.packages import store_in
+from support.request_bytes import post
 from support.server import ClientSecret, RunningServer, command_line, wait_until
 
 pytestmark = pytest.mark.timeout(

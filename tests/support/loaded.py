@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from support.hanging import SCOPES
-from support.open_loop import Answer, OpenLoop, Outcome, post
+from support.open_loop import OpenLoop
+from support.outcome import Answer, Outcome
+from support.request_bytes import post
 from support.server import Reply, RunningServer
 
 HANGING = (sys.executable, "-m", "support.hanging")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .loaded import Loaded
-from .open_loop import Outcome
+from .outcome import Outcome
 from .server import RunningServer, wait_until
 from .under_load import milliseconds
 

@@ -8,7 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Event, Thread
 from typing import Any, NamedTuple
 
-from support.open_loop import OpenLoop, Outcome, post
+from support.open_loop import OpenLoop
+from support.outcome import Outcome
+from support.request_bytes import post
 from support.server import RunningServer, wait_until
 
 PATH = "/v1/models/tiny/predict"

@@ -18,7 +18,9 @@ from typing import Any, Self
 from secure_ml_api.cli.stores import opened
 from secure_ml_api.settings import read_settings
 
-from .open_loop import OpenLoop, Outcome, post
+from .open_loop import OpenLoop
+from .outcome import Outcome
+from .request_bytes import post
 from .server import SERVE, ClientSecret, RunningServer
 
 ENDLESS = "999999999/minute"

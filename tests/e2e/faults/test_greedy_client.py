@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from support.fault_table import Figures
-from support.open_loop import OpenLoop, Outcome
+from support.open_loop import OpenLoop
+from support.outcome import Outcome
 from support.under_load import Loaded, milliseconds, overloadable
 
 OTHERS = 3

@@ -14,7 +14,7 @@ import pytest
 from support.fault_table import Figures
 from support.hanging import for_ever
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words
-from support.open_loop import Outcome
+from support.outcome import Outcome
 from support.redis_server import RedisServer
 from support.server import Reply, RunningServer, wait_until
 from support.worker_classes import Case, dealt

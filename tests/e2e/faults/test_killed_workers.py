@@ -19,7 +19,7 @@ import pytest
 
 from support.fault_table import Figures
 from support.loaded import HANGING, LOAD, QUIETLY, Loaded, in_words, owners
-from support.open_loop import Outcome
+from support.outcome import Outcome
 from support.redis_server import RedisServer
 from support.server import Reply, RunningServer, reply_of, wait_until
 

@@ -13,7 +13,9 @@ from support.fault_table import Figures
 from support.hanging import for_ever
 from support.loaded import HANGING, QUIETLY, Loaded, in_words
 from support.moved_clock import MovedClock
-from support.open_loop import OpenLoop, Outcome, post
+from support.open_loop import OpenLoop
+from support.outcome import Outcome
+from support.request_bytes import post
 from support.server import ClientSecret, RunningServer, wait_until
 
 RATE = 60

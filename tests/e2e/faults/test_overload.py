@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from support.fault_table import Figures
-from support.open_loop import NEVER_SENT, Outcome
+from support.outcome import NEVER_SENT, Outcome
 from support.under_load import Loaded, Probes, milliseconds, overloadable
 
 PROBE_SECONDS = 1.0

@@ -19,8 +19,10 @@ from secure_ml_api.settings import read_settings
 from support.certificates import Authority
 from support.fault_table import Figures
 from support.nginx_server import NginxServer
-from support.open_loop import OpenLoop, Outcome, post
+from support.open_loop import OpenLoop
+from support.outcome import Outcome
 from support.packages import publish
+from support.request_bytes import post
 from support.server import RunningServer, wait_until
 from support.slow_clients import SlowClients
 

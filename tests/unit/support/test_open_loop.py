@@ -10,7 +10,9 @@ from threading import Event, Thread
 import pytest
 
 from support.needs import free_port
-from support.open_loop import Answer, OpenLoop, Outcome, get, post
+from support.open_loop import OpenLoop
+from support.outcome import Answer, Outcome
+from support.request_bytes import get, post
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: 7\r\nConnection: close\r\n\r\n"

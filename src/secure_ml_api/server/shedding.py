@@ -26,9 +26,10 @@ logger = logging.getLogger(__name__)
 GENEROUS_TURN_SECONDS = 0.05
 # A long turn with no more connections than this is the doing of a slow machine; to refuse some of so few helps nobody.
 FEW_IN_A_TURN = 16
-# Under overload a turn holds so many requests, some 2 ms of work: a count, as time may also be another process's. When
-# very many wait it holds one of so many: a refusal costs a tenth of a quick answer, and most of a turn is for answers.
-STRICT_TURN_REQUESTS = 8
+# Under overload a turn holds so many requests, one group of those that are answered together and 1 to 4 ms of work: a
+# count, as time may also be another process's. With fewer the loop had time left before the next came. When very many
+# wait it holds one of so many: a refusal costs a tenth of a quick answer, and most of a turn is for answers.
+STRICT_TURN_REQUESTS = 16
 STRICT_TURN_PART = 4
 # A turn may be long once, for whatever reason; a queue that stands makes turns long for so long (CoDel's interval).
 STANDING_SECONDS = 0.1

@@ -221,7 +221,7 @@ def test_what_is_turned_away_counts_for_the_time_to_come_back(worker: Worker) ->
     worker.shedding.overload.drain.served = 10
     worker.shedding.overload.has_no_room()
     worker.now += 0.5
-    for _ in range(49):
+    for _ in range(STRICT_TURN_REQUESTS + 41):
         worker.asks()
     assert worker.asks() == 5
 

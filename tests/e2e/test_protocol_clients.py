@@ -46,7 +46,9 @@ def test_tritonclient_reads_what_a_model_takes_and_gives(
     metadata = client.get_model_metadata("iris", headers=headers)
     assert metadata["name"] == "iris"
     assert metadata["versions"] == ["1"]
-    assert metadata["inputs"] == [{"name": "input", "datatype": "FP32", "shape": [-1, 4]}]
+    (tensor,) = metadata["inputs"]
+    assert len(tensor.pop("parameters")["features"]) == 4
+    assert tensor == {"name": "input", "datatype": "FP32", "shape": [-1, 4]}
     assert metadata["outputs"] == [
         {"name": "label", "datatype": "INT64", "shape": [-1]},
         {"name": "probabilities", "datatype": "FP32", "shape": [-1, 3]},

@@ -10,6 +10,7 @@ from flask import Flask
 
 from secure_ml_api.api.door import route_template
 from secure_ml_api.api.guard import PUBLIC
+from secure_ml_api.api.schemas import ModelMetadata
 from support.application import Application
 from support.server import command_line
 
@@ -69,6 +70,14 @@ def test_the_url_map_equals_the_openapi_document(application: Application) -> No
         if "x-model" not in operation
     }
     assert described == set(routes_of(application.app))
+
+
+def test_metadata_of_a_model_is_what_the_openapi_document_says(application: Application) -> None:
+    told = application.client.get("/v2/models/iris", headers=application.headers()).get_json()
+    read = ModelMetadata.model_validate(told).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert read["inputs"] == told["inputs"]
+    assert told["inputs"][0]["parameters"]["features"][2] == "petal length (cm)"
+    assert read.keys() == told.keys()
 
 
 def test_the_openapi_document_is_valid(application: Application) -> None:

@@ -10,7 +10,7 @@ from .. import __version__
 from ..models.model import Model
 from ..models.registry import Registry
 from ..models.store import Store
-from ..tensors import TensorSpec
+from ..tensors import Signature, TensorSpec
 from ..wire.json_answer import json_answer
 from ..wire.oip import OIP
 from .door import Door, response_of
@@ -54,12 +54,23 @@ def oip_routes(door: Door, registry: Registry, store: Store) -> Blueprint:
     return routes
 
 
+def inputs_of(signature: Signature) -> list[dict[str, Any]]:
+    """The tensors that callers send, as metadata shows them; where a tensor is a matrix, with the names of its columns.
+
+    Tensors of one column are named after it, and the numbers of an image have their place instead of a name.
+    """
+    shown = [_tensor(spec) for spec in signature.sent_inputs]
+    if signature.is_matrix and not signature.row_shape:
+        shown[0]["parameters"] = {"features": list(signature.column_names)}
+    return shown
+
+
 def _metadata(model: Model, registry: Registry, store: Store) -> dict[str, Any]:
     return {
         "name": model.name,
         "versions": [other.version for other in registry.models() if other.name == model.name],
         "platform": f"{model.runtime}_{model.runtime}v1",
-        "inputs": [_tensor(spec) for spec in model.signature.sent_inputs],
+        "inputs": inputs_of(model.signature),
         "outputs": [_tensor(spec) for spec in model.signature.outputs],
         "parameters": model_card(model, store),
     }

@@ -109,11 +109,23 @@ class Tensor(AnswerSchema):
     shape: list[int]
 
 
+class InputFeatures(AnswerSchema):
+    """``features`` names the columns of a tensor [rows, features], in their order."""
+
+    features: list[str] = Field(default=[])
+
+
+class InputMetadata(Tensor):
+    """``parameters`` is there where the columns of the tensor have names: one tensor for each may be sent instead."""
+
+    parameters: InputFeatures = Field(default_factory=InputFeatures)
+
+
 class ModelMetadata(AnswerSchema):
     name: str
     versions: list[str]
     platform: str
-    inputs: list[Tensor]
+    inputs: list[InputMetadata]
     outputs: list[Tensor]
     parameters: ModelCard
 

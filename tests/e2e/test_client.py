@@ -57,6 +57,14 @@ def test_frames_and_lists_are_rows_too(client: Client) -> None:
     assert client.predict("iris", pandas.DataFrame(FLOWERS))["label"].tolist() == wanted
 
 
+def test_frames_go_by_the_names_of_the_features(client: Client) -> None:
+    (tensor,) = client.metadata("iris")["inputs"]
+    frame = pandas.DataFrame(FLOWERS, columns=tensor["parameters"]["features"])
+    assert client.predict("iris", frame[frame.columns[::-1]])["label"].tolist() == [0, 2] * 50
+    with pytest.raises(InvalidRows, match="'petal': the model has no such feature"):
+        client.predict("iris", frame.rename(columns={"petal length (cm)": "petal"}))
+
+
 def test_large_batch_is_split_and_joined_in_order(server: RunningServer, known: ClientSecret) -> None:
     with Client(server.base_url, known.client_id, known.client_secret, most_rows=7) as client:
         assert client.predict("iris", FLOWERS)["label"].tolist() == [0, 2] * 50

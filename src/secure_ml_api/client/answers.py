@@ -9,25 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import BadRequest
+from .cells import DTYPES, Array
+from .rows import Tensor
 from .steps import Reply
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-_DTYPES = {
-    "BOOL": "?",
-    "UINT8": "<u1",
-    "UINT16": "<u2",
-    "UINT32": "<u4",
-    "UINT64": "<u8",
-    "INT8": "<i1",
-    "INT16": "<i2",
-    "INT32": "<i4",
-    "INT64": "<i8",
-    "FP16": "<f2",
-    "FP32": "<f4",
-    "FP64": "<f8",
-}
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
@@ -55,29 +40,14 @@ class Question:
     body: bytes
 
 
-def as_columns(rows: Any) -> tuple[Array, Mapping[str, Array] | None]:
-    """``rows`` as an array, and by column where they have names (a pandas DataFrame)."""
-    if hasattr(rows, "columns") and hasattr(rows, "to_numpy"):
-        return np.asarray(rows.to_numpy()), {str(name): np.asarray(rows[name]) for name in rows.columns}
-    return np.asarray(rows), None
-
-
-def question(
-    rows: Array, columns: Mapping[str, Array] | None, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[str]
-) -> Question:
-    """``rows`` for a model that takes ``inputs``, as its metadata has them, asked for ``outputs``."""
-    tensors = []
-    if len(inputs) == 1 and inputs[0]["datatype"] != "BYTES":
-        tensors.append((inputs[0], rows))
-    else:
-        tensors += [(spec, _column(rows, columns, spec["name"], at)) for at, spec in enumerate(inputs)]
+def question(tensors: Sequence[Tensor], outputs: Sequence[str]) -> Question:
+    """``tensors`` as they travel, asked for ``outputs``."""
     described, tail = [], []
-    for spec, values in tensors:
-        shape = [len(rows), *spec["shape"][1:]]
-        data = _encoded(values, spec["datatype"])
+    for name, datatype, values in tensors:
+        data = _encoded(values)
         tail.append(data)
         parameters = {"binary_data_size": len(data)}
-        described.append({"name": spec["name"], "datatype": spec["datatype"], "shape": shape, "parameters": parameters})
+        described.append({"name": name, "datatype": datatype, "shape": list(values.shape), "parameters": parameters})
     asked: dict[str, Any] = {"inputs": described, "parameters": {"binary_data_output": True}}
     if outputs:
         asked["outputs"] = [{"name": name} for name in outputs]
@@ -94,9 +64,9 @@ def prediction(reply: Reply) -> Prediction:
     for tensor in told["outputs"]:
         size = tensor.get("parameters", {}).get("binary_data_size")
         if size is None:
-            values = np.array(tensor["data"], dtype=_DTYPES[tensor["datatype"]])
+            values = np.array(tensor["data"], dtype=DTYPES[tensor["datatype"]])
         else:
-            values = np.frombuffer(reply.body[at : at + size], dtype=_DTYPES[tensor["datatype"]])
+            values = np.frombuffer(reply.body[at : at + size], dtype=DTYPES[tensor["datatype"]])
             at += size
         outputs[tensor["name"]] = values.reshape(tensor["shape"])
     return Prediction(told["model_name"], told["model_version"], outputs)
@@ -109,17 +79,7 @@ def joined(parts: Sequence[Prediction]) -> Prediction:
     return Prediction(first.model, first.version, outputs)
 
 
-def _column(rows: Array, columns: Mapping[str, Array] | None, name: str, at: int) -> Array:
-    return rows[:, at] if columns is None else columns[name]
-
-
-def _encoded(values: Array, datatype: str) -> bytes:
-    if datatype != "BYTES":
-        dtype = np.dtype(_DTYPES[datatype])
-        with np.errstate(invalid="ignore"):  # NaN, and what is past the type's reach, is found below
-            made = np.ascontiguousarray(values, dtype=dtype)
-        if dtype.kind in "iu" and values.dtype != dtype and not np.array_equal(made, values):
-            raise BadRequest(f"the model takes {datatype}, and some of the numbers are none")
-        return made.tobytes()
-    texts = [str(value).encode() for value in values.ravel()]
-    return b"".join(len(text).to_bytes(4, "little") + text for text in texts)
+def _encoded(values: Array) -> bytes:
+    if values.dtype.kind != "O":
+        return values.tobytes()
+    return b"".join(len(text).to_bytes(4, "little") + text for text in values.ravel())

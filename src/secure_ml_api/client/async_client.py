@@ -52,6 +52,8 @@ class AsyncClient:
     ) -> Prediction:
         """What ``model`` answers to ``rows``, a NumPy array or lists [rows, features], or a pandas DataFrame.
 
+        The columns of a DataFrame go by their names, in any order; those of an array by their place.
+
         A batch that is larger than the server takes at once is sent in pieces, one after the other; ``progress`` is
         told of each. Raises ClientError.
         """

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from .answers import Prediction, as_columns, joined, prediction, question
+from .answers import Prediction, joined, prediction, question
 from .errors import BadRequest, InvalidRows, ServerError, error_of
+from .rows import Rows, Tensor, as_rows, fitted
 from .steps import Request, Session, Steps
 
 Progress = Callable[[int, int], None]
@@ -46,20 +47,14 @@ class Calls:
 
     def predict(self, asked: Asked) -> Steps[Prediction]:
         model, version = asked.model, asked.version
-        array, columns = as_columns(asked.rows)
-        if array.ndim < 2 or not len(array):
-            raise BadRequest(f"rows are an array [rows, features] of one row at least, not {list(array.shape)}")
-        key = (model, version)
-        if key not in self._metadata:
-            self._metadata[key] = yield from self.metadata(model, version)
-        inputs = self._metadata[key]["inputs"]
+        rows = as_rows(asked.rows)
+        known, tensors = yield from self._fitted(rows, model, version)
         parts: list[Prediction] = []
-        start, path = 0, f"{_path(model, version)}/infer"
-        while start < len(array):
-            end = min(start + self._most_rows, len(array))
-            part = None if columns is None else {name: values[start:end] for name, values in columns.items()}
-            sent = question(array[start:end], part, inputs, asked.outputs)
-            timeout = asked.timeout_seconds or self._timeout_seconds
+        start, of = 0, len(rows.array)
+        while start < of:
+            end = min(start + self._most_rows, of)
+            sent = question([tensor.piece(start, end) for tensor in tensors], asked.outputs)
+            timeout, path = asked.timeout_seconds or self._timeout_seconds, f"{_path(model, version)}/infer"
             try:
                 reply = yield from self.session.call("POST", path, sent.headers, sent.body, timeout)
             except BadRequest as error:
@@ -67,15 +62,38 @@ class Calls:
                     self._most_rows = (end - start) // 2
                     continue
                 raise self._placed(error, start) from None
-            parts.append(prediction(reply))
-            if parts[-1].version != parts[0].version:  # promoted meanwhile: one batch has one version
-                raise ServerError(
-                    f"the version changed from {parts[0].version} to {parts[-1].version} within the batch"
-                )
+            part = prediction(reply)
+            if parts and part.version != parts[0].version:  # promoted meanwhile: one batch has one version
+                raise ServerError(f"the version changed from {parts[0].version} to {part.version} within the batch")
+            if rows.labels and not parts and (yield from self._takes_other(model, version, part.version, known)):
+                version = part.version  # promoted since its metadata was read: its features may have another order
+                known, tensors = yield from self._fitted(rows, model, version)
+                continue
+            parts.append(part)
             start = end
             if asked.progress is not None:
-                asked.progress(start, len(array))
+                asked.progress(start, of)
         return joined(parts)
+
+    def _fitted(self, rows: Rows, model: str, version: str | None) -> Steps[tuple[dict[str, Any], list[Tensor]]]:
+        """The metadata of ``model``, and ``rows`` as it takes them; rows are refused by fresh metadata alone."""
+        known = self._metadata.get((model, version))
+        if known is not None:
+            try:
+                return known, fitted(rows, known["inputs"])
+            except BadRequest:
+                pass  # of the version that served then; it may be another by now
+        known = self._metadata[model, version] = yield from self.metadata(model, version)
+        return known, fitted(rows, known["inputs"])
+
+    def _takes_other(self, model: str, version: str | None, answered: str, known: dict[str, Any]) -> Steps[bool]:
+        """Whether the version that ``answered`` takes other inputs than those in ``known``, by which it was asked."""
+        if (known.get("parameters") or {}).get("version", answered) == answered:
+            return False
+        if (model, answered) not in self._metadata:
+            self._metadata[model, answered] = yield from self.metadata(model, answered)
+        found = self._metadata[model, version] = self._metadata[model, answered]
+        return bool(found["inputs"] != known["inputs"])
 
     @staticmethod
     def _placed(error: BadRequest, first_row: int) -> BadRequest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ _HEADER_LENGTH = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(Mapping[str, Array]):
     """What ``version`` of ``model`` answered: ``outputs`` by name, each with one entry or row for each row asked.
 
     ``label`` int64 [rows] and ``probabilities`` [rows, classes] for classes, ``value`` [rows] for numbers, ``label``
@@ -30,6 +30,12 @@ class Prediction:
 
     def __getitem__(self, output: str) -> Array:
         return self.outputs[output]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outputs)
+
+    def __len__(self) -> int:
+        return len(self.outputs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class AsyncClient:
         model: str,
         rows: Any,
         *,
-        version: str | None = None,
+        version: str | int | None = None,
         outputs: Sequence[str] = (),
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
@@ -59,7 +59,7 @@ class AsyncClient:
         """
         return await self._drive(self._calls.predict(Asked(model, rows, version, outputs, timeout_seconds, progress)))
 
-    async def metadata(self, model: str, version: str | None = None) -> dict[str, Any]:
+    async def metadata(self, model: str, version: str | int | None = None) -> dict[str, Any]:
         """What ``model`` takes and gives (Open Inference Protocol); raises ClientError."""
         return await self._drive(self._calls.metadata(model, version))
 

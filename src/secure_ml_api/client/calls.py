@@ -21,7 +21,7 @@ class Asked(NamedTuple):
 
     model: str
     rows: Any
-    version: str | None
+    version: str | int | None
     outputs: Sequence[str]
     timeout_seconds: float | None
     progress: Progress | None
@@ -40,13 +40,13 @@ class Calls:
         reply = yield Request("GET", path, {}, b"", self._timeout_seconds)
         return reply is not None and reply.status == 200
 
-    def metadata(self, model: str, version: str | None) -> Steps[dict[str, Any]]:
+    def metadata(self, model: str, version: str | int | None) -> Steps[dict[str, Any]]:
         reply = yield from self.session.call("GET", _path(model, version), {}, b"", self._timeout_seconds)
         found: dict[str, Any] = json.loads(reply.body)
         return found
 
     def predict(self, asked: Asked) -> Steps[Prediction]:
-        model, version = asked.model, asked.version
+        model, version = asked.model, None if asked.version is None else str(asked.version)
         rows = as_rows(asked.rows)
         known, tensors = yield from self._fitted(rows, model, version)
         parts: list[Prediction] = []
@@ -109,6 +109,6 @@ def _is_too_much(error: BadRequest) -> bool:
     return error.status == 413 or (isinstance(error, InvalidRows) and not error.rows and "rows" in str(error))
 
 
-def _path(model: str, version: str | None) -> str:
+def _path(model: str, version: str | int | None) -> str:
     path = f"/v2/models/{quote(model, safe='')}"
-    return path if version is None else f"{path}/versions/{quote(version, safe='')}"
+    return path if version is None else f"{path}/versions/{quote(str(version), safe='')}"

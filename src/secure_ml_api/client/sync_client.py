@@ -46,7 +46,7 @@ class Client:
         model: str,
         rows: Any,
         *,
-        version: str | None = None,
+        version: str | int | None = None,
         outputs: Sequence[str] = (),
         timeout_seconds: float | None = None,
         progress: Progress | None = None,
@@ -60,7 +60,7 @@ class Client:
         """
         return self._drive(self._calls.predict(Asked(model, rows, version, outputs, timeout_seconds, progress)))
 
-    def metadata(self, model: str, version: str | None = None) -> dict[str, Any]:
+    def metadata(self, model: str, version: str | int | None = None) -> dict[str, Any]:
         """What ``model`` takes and gives (Open Inference Protocol); raises ClientError."""
         return self._drive(self._calls.metadata(model, version))
 

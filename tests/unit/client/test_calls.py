@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -92,6 +93,22 @@ def test_rows_are_not_refused_by_what_another_version_took_before() -> None:
         server.serving = "two"
         assert client.predict("m", FRAME.assign(c=5.0))["value"].tolist() == [531.0, 542.0]
         assert client.predict("m", np.ones((1, 3)))["value"].tolist() == [111.0]
+
+
+def test_version_may_be_a_number() -> None:
+    with Weigher(**{"1": ["a", "b"]}).client() as client:
+        assert client.predict("m", FRAME, version=1).version == "1"
+        assert client.metadata("m", 1) == client.metadata("m", "1")
+
+
+def test_prediction_is_a_mapping_of_its_outputs() -> None:
+    with Weigher(one=["a", "b"]).client() as client:
+        answer = client.predict("m", FRAME)
+    assert isinstance(answer, Mapping)
+    assert ("value" in answer, "label" in answer) == (True, False)
+    assert (list(answer), len(answer)) == (["value"], 1)
+    assert dict(answer)["value"].tolist() == answer["value"].tolist()
+    assert answer.get("label") is None
 
 
 def test_rows_that_are_none_are_told_without_asking_the_server() -> None:

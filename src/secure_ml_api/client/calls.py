@@ -61,6 +61,8 @@ class Calls:
                 if end - start > 1 and _is_too_much(error):
                     self._most_rows = (end - start) // 2
                     continue
+                if not _is_about_rows(error):  # another version may serve by now, which takes other inputs
+                    self._metadata.pop((model, version), None)
                 raise self._placed(error, start) from None
             part = prediction(reply)
             if parts and part.version != parts[0].version:  # promoted meanwhile: one batch has one version
@@ -107,6 +109,11 @@ class Calls:
 def _is_too_much(error: BadRequest) -> bool:
     """Whether fewer rows at once would be taken."""
     return error.status == 413 or (isinstance(error, InvalidRows) and not error.rows and "rows" in str(error))
+
+
+def _is_about_rows(error: BadRequest) -> bool:
+    """Whether some rows are refused, and not the request as a whole."""
+    return isinstance(error, InvalidRows) and any(bad.row is not None for bad in error.rows)
 
 
 def _path(model: str, version: str | int | None) -> str:

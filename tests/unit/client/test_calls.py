@@ -23,6 +23,7 @@ class Weigher:
     def __init__(self, **features: list[str]) -> None:
         self.features = features
         self.serving = next(iter(features))
+        self.datatype = "FP64"
         self.paths: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -33,13 +34,15 @@ class Weigher:
         version = path.split("/versions/")[1].split("/")[0] if "/versions/" in path else self.serving
         count = len(self.features[version])
         if request.method == "GET":
-            described = {"name": "input", "datatype": "FP64", "shape": [-1, count]}
+            described = {"name": "input", "datatype": self.datatype, "shape": [-1, count]}
             named = {**described, "parameters": {"features": self.features[version]}}
             return httpx.Response(200, json={"inputs": [named], "parameters": {"version": version}})
         length = int(request.headers["Inference-Header-Content-Length"])
-        rows = np.frombuffer(request.content[length:], "<f8").reshape(
-            json.loads(request.content[:length])["inputs"][0]["shape"]
-        )
+        (tensor,) = json.loads(request.content[:length])["inputs"]
+        if tensor["datatype"] != self.datatype:
+            return httpx.Response(422, json={"detail": "an input does not have the model's datatype"})
+        dtype = {"FP64": "<f8", "INT64": "<i8"}[self.datatype]
+        rows = np.frombuffer(request.content[length:], dtype).reshape(tensor["shape"])
         data = (rows @ 10.0 ** np.arange(count)).tolist()
         output = {"name": "value", "datatype": "FP64", "shape": [len(data)], "data": data}
         return httpx.Response(200, json={"model_name": "m", "model_version": version, "outputs": [output]})
@@ -93,6 +96,16 @@ def test_rows_are_not_refused_by_what_another_version_took_before() -> None:
         server.serving = "two"
         assert client.predict("m", FRAME.assign(c=5.0))["value"].tolist() == [531.0, 542.0]
         assert client.predict("m", np.ones((1, 3)))["value"].tolist() == [111.0]
+
+
+def test_model_that_takes_another_type_than_before_is_asked_as_it_wants_after_one_refusal() -> None:
+    server = Weigher(one=["a", "b"])
+    with server.client() as client:
+        client.predict("m", FRAME)
+        server.datatype = "INT64"
+        with pytest.raises(InvalidRows, match="datatype"):
+            client.predict("m", FRAME)
+        assert client.predict("m", FRAME)["value"].tolist() == [31.0, 42.0]
 
 
 def test_version_may_be_a_number() -> None:

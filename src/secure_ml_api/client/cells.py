@@ -9,6 +9,8 @@ import numpy as np
 
 from .errors import BadRow
 
+MOST_BAD = 100
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 DTYPES = {
@@ -28,7 +30,7 @@ DTYPES = {
 
 
 def numbers(values: Array, datatype: str, features: Sequence[str]) -> tuple[Array, list[BadRow]]:
-    """``values`` [rows, features] as ``datatype``, and those that are no number of it.
+    """``values`` [rows, features] as ``datatype``, and the first of those that are no number of it.
 
     What is missing becomes NaN, which the server judges: some models take it.
     """
@@ -44,7 +46,7 @@ def numbers(values: Array, datatype: str, features: Sequence[str]) -> tuple[Arra
             is_wrong = np.asarray(made != given, bool) if dtype.kind in "iub" else np.zeros(given.shape, bool)
         except (TypeError, ValueError, OverflowError):
             made, is_wrong = _one_by_one(given, dtype)
-    places = np.argwhere(is_wrong).tolist()
+    places = np.argwhere(is_wrong)[:MOST_BAD].tolist()
     return made, [
         BadRow(row, _feature(column, features), f"expected {datatype}, got {_shown(values[row, column])}")
         for row, column in places
@@ -52,9 +54,12 @@ def numbers(values: Array, datatype: str, features: Sequence[str]) -> tuple[Arra
 
 
 def texts(values: Array, feature: str) -> tuple[Array, list[BadRow]]:
-    """``values`` [rows] as UTF-8, and those that are none; of what is missing no word is made up."""
-    made, bad = np.empty(len(values), object), []
+    """``values`` [rows] as UTF-8, and the first of those that are none; of what is missing no word is made up."""
+    made = np.empty(len(values), object)
+    bad: list[BadRow] = []
     for row, value in enumerate(values):
+        if len(bad) == MOST_BAD:
+            break
         if is_missing(value):
             bad.append(BadRow(row, feature, "a text is missing; fill it in, or leave the row out"))
             continue

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .cells import Array, numbers, texts
+from .cells import MOST_BAD, Array, numbers, texts
 from .errors import BadRequest, BadRow, InvalidRows
 
-_MOST_BAD_ROWS = 100
 _MOST_NAMES = 20
 
 Inputs = Sequence[Mapping[str, Any]]
@@ -142,7 +141,7 @@ def _check_names(given: Sequence[str], wanted: Sequence[str]) -> None:
     if bad:
         told = "; ".join(f"{row.feature!r}: {row.detail}" for row in bad[:_MOST_NAMES])
         remedy = f"give columns of exactly these names, or an array with the features in this order: {_listed(wanted)}"
-        raise InvalidRows(f"the columns are not the model's features ({told}); {remedy}", 0, {}, bad[:_MOST_BAD_ROWS])
+        raise InvalidRows(f"the columns are not the model's features ({told}); {remedy}", 0, {}, bad[:MOST_BAD])
 
 
 def _check_shape(array: Array, shape: Sequence[int], features: Sequence[str]) -> None:
@@ -160,9 +159,9 @@ def _check_shape(array: Array, shape: Sequence[int], features: Sequence[str]) ->
 
 def _refuse(wrong: Sequence[BadRow]) -> None:
     if wrong:
-        first = sorted(wrong, key=lambda bad: bad.row or 0)[:_MOST_BAD_ROWS]
+        first = sorted(wrong, key=lambda bad: bad.row or 0)[:MOST_BAD]
         place = f"row {first[0].row}, {first[0].feature}: {first[0].detail}"
-        more = f"; and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        more = "; and others" if len(wrong) > 1 else ""
         raise InvalidRows(f"some rows do not fit the model ({place}{more})", 0, {}, first)
 
 

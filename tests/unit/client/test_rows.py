@@ -127,6 +127,13 @@ def test_what_is_no_number_is_refused_with_its_place(cell: Any, shown: str) -> N
         raise told
 
 
+def test_first_hundred_places_are_told_row_by_row() -> None:
+    told = refused(pandas.DataFrame({"age": ["x"] * 500, "city": [None] * 500}), MIXED)
+    assert [(row.row, row.feature) for row in told.rows[:3]] == [(0, "age"), (0, "city"), (1, "age")]
+    assert len(told.rows) == 100
+    assert str(told).endswith("(row 0, age: expected FP32, got 'x'; and others)")
+
+
 def test_column_of_an_array_that_no_server_named_is_told_by_its_place() -> None:
     told = refused([[1, 2], [3, "x"]], UNNAMED)
     assert [tuple(row) for row in told.rows] == [(1, "column 1", "expected FP32, got 'x'")]

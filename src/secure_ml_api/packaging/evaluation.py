@@ -113,6 +113,9 @@ def _main(metric: str, evaluated: Evaluated, rows: Any) -> float:
 
 def _classes(column: Array, target: str, signature: Signature) -> Array:
     """The true classes as the model answers them: by value, or by their words."""
+    missing = [row for row, each in enumerate(column.tolist(), start=1) if each is None]
+    if missing:
+        raise PackingError(f"{target!r} has no class in row {missing[0]} of the data; leave such rows out")
     known: dict[str, int] = {}
     for word, value, answered in zip(signature.labels, signature.classes, class_values(signature), strict=True):
         known |= {word: answered, str(value): answered}

@@ -43,9 +43,11 @@ def read_known_rows(path: Path, signatures: Sequence[Signature], target: str | N
 
 
 def inputs_of(data: KnownRows, signature: Signature) -> Tensors:
-    """The input tensors of ``signature``; raises PackingError for numbers that a caller could not send."""
+    """The input tensors of ``signature``; raises PackingError for cells that a caller could not send."""
     if isinstance(data, Table):
         _require_columns_of_numbers(data, signature)
+        texts = [column.name for column in signature.columns if column.is_text and column.name in data.columns]
+        data.require_texts(texts, "data", "leave such rows out, or fill them in as the training data was")
     with np.errstate(over="ignore"):  # what is too large for the datatype becomes infinite, and is refused by name
         tensors = data.tensors(signature)
     names = [[each.name for each in signature.columns]] if signature.is_matrix else [[name] for name in tensors]

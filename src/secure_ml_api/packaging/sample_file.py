@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Collection
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def _read_csv(path: Path, text: Collection[str]) -> Table:
             cells = f"{len(row)} cells in row {number}, and {len(names)} in its header"
             raise PackingError(f"the sample {path} has {cells}")
     by_column = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return Table({name: _column(list(values), name in text) for name, values in zip(names, by_column, strict=True)})
+    # An empty cell is a missing one, as pandas reads it, and as the model was trained on it.
+    columns = {name: [cell or None for cell in cells] for name, cells in zip(names, by_column, strict=True)}
+    return Table({name: _column(cells, name in text) for name, cells in columns.items()})
 
 
 def _read_npy(path: Path) -> Table:
@@ -78,11 +81,15 @@ def _read_parquet(path: Path, text: Collection[str]) -> Table:
     columns = {}
     for name in table.column_names:
         values = table.column(name).to_pylist()
-        columns[name] = _column(["" if value is None else str(value) for value in values], name in text)
+        columns[name] = _column([None if _is_missing(value) else str(value) for value in values], name in text)
     return Table(columns)
 
 
-def _column(cells: list[str], is_text: bool) -> Array:
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _column(cells: list[str | None], is_text: bool) -> Array:
     """Numbers when every cell is one or is missing, text otherwise."""
     if not is_text:
         try:
@@ -94,8 +101,8 @@ def _column(cells: list[str], is_text: bool) -> Array:
     return column
 
 
-def _number(cell: str) -> float:
-    word = cell.strip().lower()
+def _number(cell: str | None) -> float:
+    word = "" if cell is None else cell.strip().lower()
     if word in _MISSING:
         return float("nan")
     return _TRUTH[word] if word in _TRUTH else float(word)
@@ -108,7 +115,8 @@ def first_text(cells: Array) -> str:
             _number(cell)
         except ValueError:
             return f"{cell[:40]!r} in row {row} of the data"
-    return f"{cells[0][:40]!r} in row 1 of the data"
+    row, cell = next(((row, cell) for row, cell in enumerate(cells.tolist(), start=1) if cell), (1, ""))
+    return f"{cell[:40]!r} in row {row} of the data"
 
 
 def _refuse_repeats(path: Path, names: list[str]) -> None:

@@ -22,6 +22,7 @@ from .trained import Trained
 
 # More rows than these prove little more, and are stored with the package.
 _MOST_SAMPLE_ROWS = 2000
+_FILL_IN = "fill such cells in, with a word of its own such as 'unknown', train on that, and pack again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ class Subject:
     @classmethod
     def of(cls, estimator: Any, sample: Table, options: Options) -> Subject:
         """Raises PackingError when model, sample and options do not fit each other."""
-        features = _thinned(align(estimator, sample, options.target))
+        features = align(estimator, sample, options.target)
+        features.require_texts(features.names, "sample", _FILL_IN)
+        features = _thinned(features)
         categories = categories_of(estimator, features.names)
         refuse_confused_types(features, categories)
         trained = Trained(estimator, features, options.task)

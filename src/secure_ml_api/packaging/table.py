@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ _EXACT_BELOW = 2.0**24
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``columns``: name → float64 [rows], NaN where a value is missing, or object [rows] of ``str``.
+    """``columns``: name → float64 [rows], NaN where a value is missing, or object [rows] of ``str``, None where one is.
 
     ``row_shape`` is the shape in which callers send a row, and ``datatype`` that of their numbers where it is neither
     FP32 nor FP64.
@@ -59,6 +59,16 @@ class Table:
 
     def is_text(self, name: str) -> bool:
         return self.columns[name].dtype == np.object_
+
+    def require_texts(self, names: Iterable[str], rows: str, remedy: str) -> None:
+        """Raise PackingError where a column of text among ``names`` has a cell without; ``rows`` is what they are."""
+        for name in names:
+            if not self.is_text(name):
+                continue
+            for row, cell in enumerate(self.columns[name].tolist(), start=1):
+                if not isinstance(cell, str):
+                    where = f"{name!r} has no text in row {row} of the {rows}, which no caller may send"
+                    raise PackingError(f"{where}; {remedy} (an empty cell of CSV is a missing text, not an empty one)")
 
     def take(self, rows: Array) -> Table:
         """The rows with the given indices, or of a boolean mask."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import TransformedTargetRegressor
@@ -106,6 +107,16 @@ def test_what_cannot_be_packed_is_refused_with_the_reason_in_one_line(
 def test_options_that_do_not_fit_the_model_are_refused(options: Options, complaint: str) -> None:
     with pytest.raises(PackingError, match=complaint):
         build(fitted(LogisticRegression(max_iter=500)), NUMBERS, options)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA], ids=repr)
+def test_sample_without_a_text_that_no_caller_can_leave_out_is_refused(missing: Any) -> None:
+    gaps = FRAME.assign(city=FRAME["city"].astype(object))
+    gaps.loc[gaps.index % 3 == 1, "city"] = missing
+    model = pipeline(LogisticRegression(max_iter=500), handle_unknown="ignore")
+    model.fit(gaps.fillna({"city": np.nan}), WORDS)
+    with pytest.raises(PackingError, match=r"'city' has no text in row 2 of the sample.* fill such cells in, with"):
+        build(model, table(gaps), Options())
 
 
 class Unfinished(LinearRegression):  # type: ignore[misc]

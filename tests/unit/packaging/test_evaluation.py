@@ -85,6 +85,12 @@ def test_data_that_does_not_fit_is_refused_by_name(store: Store, columns: dict[s
         evaluate(loaded(store, "iris"), table, "species")
 
 
+def test_class_that_is_missing_is_refused_by_row(store: Store) -> None:
+    words = np.array(["setosa"] * 149 + [None], dtype=object)
+    with pytest.raises(PackingError, match="'species' has no class in row 150 of the data; leave such rows out"):
+        evaluate(loaded(store, "iris"), Table({**flowers().columns, "species": words}), "species")
+
+
 @pytest.mark.parametrize(
     ("truth", "reason"),
     [

@@ -166,6 +166,21 @@ def test_number_that_no_caller_may_send_is_named_with_its_row(tmp_path: Path, ro
     assert reason in complaint(tmp_path / "rows.csv", NUMBERS)
 
 
+def test_text_that_is_missing_is_named_with_its_row(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("age,city,y\n1,Ulm,1\n2,,2\n")
+    told_why = complaint(tmp_path / "rows.csv", MIXED)
+    assert told_why.startswith("'city' has no text in row 2 of the data, which no caller may send; leave such rows out")
+
+
+def test_text_for_a_number_is_named_past_cells_that_are_empty(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("age,y\n,1\n7,2\n")
+    text = Signature(task="regression", columns=(Column(name="age", datatype="BYTES"),))
+    data, _ = read_known_rows(tmp_path / "rows.csv", [NUMBERS, text], None)
+    whole = Signature(task="regression", columns=(Column(name="age", datatype="INT64"),))
+    with pytest.raises(PackingError, match="'age' has text, '7' in row 2 of the data"):
+        inputs_of(data, whole)
+
+
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [

@@ -21,7 +21,7 @@ def test_numbers_text_and_gaps_are_told_apart(tmp_path: Path) -> None:
     table = read_sample_file(csv(tmp_path, 'age,city,member\n1.5,"Köln, Altstadt",true\n,"",false\nNA,x,TRUE\n'))
     assert table.names == ("age", "city", "member")
     np.testing.assert_array_equal(table.columns["age"], [1.5, np.nan, np.nan])
-    assert table.columns["city"].tolist() == ["Köln, Altstadt", "", "x"]
+    assert table.columns["city"].tolist() == ["Köln, Altstadt", None, "x"]
     assert table.columns["member"].tolist() == [1.0, 0.0, 1.0]
 
 
@@ -42,6 +42,13 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
     assert table.columns["city"].tolist() == ["Köln", "x"]
     assert table.columns["member"].tolist() == [1.0, 0.0]
     assert table.columns["count"].tolist() == [1.0, 2.0]
+
+
+def test_parquet_tells_an_empty_text_from_one_that_is_missing(tmp_path: Path) -> None:
+    pd.DataFrame({"city": ["Köln", "", None], "size": [1.0, None, 3.0]}).to_parquet(tmp_path / "sample")
+    table = read_sample_file(tmp_path / "sample", text={"city", "size"})
+    assert table.columns["city"].tolist() == ["Köln", "", None]
+    assert table.columns["size"].tolist() == ["1.0", None, "3.0"]
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,20 @@ _PREFIX = "model_"
 _ML = "ai.onnx.ml"
 # Some sixteen steps of float32 just below 1.
 _TIE = 1e-6
+# What these make lies between 0 and 1; a sum of float32, as forests make, may come out just beyond.
+_BOUNDED = {"Softmax", "Sigmoid", "Normalizer"}
+_BOUNDED_BY = {"LOGISTIC", "SOFTMAX"}
+_PASSING = {"Identity", "Cast", "Reshape"}
+# From here on Clip takes float64 as well.
+_CLIP_OPSET = 12
 
 
 def normalise(model: Any, signature: Signature, *, most_probable: bool = False) -> bytes:
     """The bytes of ``model`` (an ONNX ModelProto) with the inputs and outputs of ``signature``.
 
     Inputs are matched in order. Of the outputs, the first is the label or the value, the second the probabilities or
-    the score: text labels become their index among the classes, every column of one becomes a vector. With
+    the score: text labels become their index among the classes, every column of one becomes a vector, probabilities
+    that rounding moved beyond 0 or 1 are moved back. With
     ``most_probable`` the label is the first of the classes that have the highest probability, whatever the graph says.
     """
     from onnx import compose, helper
@@ -43,6 +50,12 @@ def normalise(model: Any, signature: Signature, *, most_probable: bool = False) 
         if spec.name == "label" and most_probable:
             chosen, values = _most_probable(graph.output[1], signature)
             nodes.extend(chosen)
+            constants.extend(values)
+        elif spec.name == "probabilities" and not _is_bounded(graph, inner.name):
+            unbounded = spec.model_copy(update={"name": "unbounded"})
+            nodes.extend(_finish(unbounded, inner, signature, ml_version))
+            bounding, values = _bounded(unbounded.name, spec, opsets)
+            nodes.extend(bounding)
             constants.extend(values)
         else:
             nodes.extend(_finish(spec, inner, signature, ml_version))
@@ -110,6 +123,32 @@ def _finish(spec: TensorSpec, inner: Any, signature: Signature, ml_version: int)
     else:
         nodes.append(helper.make_node("Identity", [current], [spec.name]))
     return nodes
+
+
+def _is_bounded(graph: Any, name: str) -> bool:
+    """Whether the probabilities ``name`` come from an operator that cannot give less than 0 or more than 1."""
+    makers = {output: node for node in graph.node for output in node.output}
+    node = makers.get(name)
+    while node is not None and node.op_type in _PASSING:
+        node = makers.get(node.input[0])
+    if node is None:
+        return False
+    last = [attribute.s.decode() for attribute in node.attribute if attribute.name == "post_transform"]
+    return node.op_type in _BOUNDED or not _BOUNDED_BY.isdisjoint(last)
+
+
+def _bounded(source: str, spec: TensorSpec, opsets: list[Any]) -> tuple[list[Any], list[Any]]:
+    """Nodes from ``source`` to ``spec`` that keep it between 0 and 1, and their constants; NaN stays NaN."""
+    from onnx import helper
+
+    element = _onnx_type(spec.datatype)
+    constants = [helper.make_tensor(name, element, [], [value]) for name, value in (("least", 0.0), ("most", 1.0))]
+    if max(opset.version for opset in opsets if opset.domain in {"", "ai.onnx"}) >= _CLIP_OPSET:
+        return [helper.make_node("Clip", [source, "least", "most"], [spec.name])], constants
+    return [
+        helper.make_node("Max", [source, "least"], ["not_below"]),
+        helper.make_node("Min", ["not_below", "most"], [spec.name]),
+    ], constants
 
 
 def _in_portable_locale(node: Any) -> Any:

@@ -49,6 +49,7 @@ def classification(
 def _probabilistic(truth: Array, label: Array, probabilities: Array, values: list[int]) -> dict[str, float]:
     from sklearn import metrics
 
+    probabilities = probabilities.clip(0, 1)  # graphs of earlier packages may round beyond them
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)  # as FP32 they sum to nearly one
     one_hot = (truth[:, None] == np.array(values)[None, :]).astype(np.float64)
     found = {

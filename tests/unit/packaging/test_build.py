@@ -6,10 +6,13 @@ import warnings
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import (
+    ExtraTreesClassifier,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     IsolationForest,
@@ -26,8 +29,11 @@ from sklearn.tree import DecisionTreeClassifier
 
 from secure_ml_api.errors import PackingError
 from secure_ml_api.packaging.build import build
+from secure_ml_api.packaging.candidates import CANDIDATES, Candidate
 from secure_ml_api.packaging.options import Options
+from secure_ml_api.packaging.subject import Subject
 from secure_ml_api.packaging.table import Table
+from secure_ml_api.runtimes.onnx import open_graph
 from support.fitted import FRAME, MATRIX, NAMES, NUMBER, NUMBERS, WORDS, answers, fitted
 from support.training import table
 
@@ -108,6 +114,29 @@ def test_a_forest_that_is_evenly_split_answers_with_the_class_that_scikit_learn_
     built = build(trained, Table.of_matrix(rows, NAMES), Options())
     assert (np.ptp(trained.predict_proba(rows), axis=1) == 0).sum() > 10
     assert answers(built, Table.of_matrix(rows, NAMES))["label"].tolist() == trained.predict(rows).tolist()
+
+
+@pytest.mark.parametrize(
+    "candidate",
+    [each for each in CANDIDATES if each.kind == "stock" and each.name != "skl2onnx float64, most probable class"],
+    ids=lambda candidate: candidate.name,
+)
+def test_the_probabilities_of_a_forest_lie_between_0_and_1_however_its_sums_round(candidate: Candidate) -> None:
+    rows, classes = load_breast_cancer(return_X_y=True)
+    trained = ExtraTreesClassifier(30, random_state=0).fit(rows, classes)
+    sample = Table.of_matrix(rows, [f"c{position}" for position in range(rows.shape[1])])
+    subject = Subject.of(trained, sample, Options())
+    signature = subject.reference(candidate.datatype).signature
+    model = candidate.build(subject.trained, signature)
+    given = open_graph(model, signature).run(sample.tensors(signature), ["probabilities"])["probabilities"]
+    assert (given.min(), given.max()) == (0, 1)
+    np.testing.assert_allclose(given, trained.predict_proba(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", [LogisticRegression(max_iter=500), GradientBoostingClassifier(n_estimators=10)])
+def test_probabilities_that_cannot_leave_0_to_1_are_given_as_they_come(model: Any) -> None:
+    graph = onnx.load_from_string(build(fitted(model), NUMBERS, Options()).model).graph
+    assert not {"Clip", "Max", "Min"} & {node.op_type for node in graph.node}
 
 
 def test_the_report_counts_rows_and_states_tolerances() -> None:

@@ -146,3 +146,12 @@ def test_data_of_one_kind_alone_has_no_precision_at_contamination() -> None:
     for kind in (-1, 1):
         found = anomaly(np.full(3, kind), {"label": np.array([-1, 1, 1]), "score": np.array([-1.0, 0, 1])})
         assert "precision_at_contamination" not in found
+
+
+@pytest.mark.parametrize("classes", [(0, 1), (0, 1, 2)])
+def test_probabilities_that_rounding_moved_beyond_one_are_measured_as_one(classes: tuple[int, ...]) -> None:
+    truth = np.array([*classes] * 2)
+    exact = np.eye(len(classes))[truth]
+    beyond = np.where(exact == 1, 1 + 1.2e-7, -1.2e-7 / (len(classes) - 1)).astype(np.float32)
+    found, _ = classification(truth, {"label": truth, "probabilities": beyond}, of_classes(*classes))
+    assert found == classification(truth, {"label": truth, "probabilities": exact}, of_classes(*classes))[0]

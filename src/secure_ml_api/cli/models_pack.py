@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +131,13 @@ def pack(
     manifest = result.manifest
     running = bool(Changes(load(home).run_directory).reports())
     lines = pack_lines(manifest, result.digest, store_of(home).aliases(name), running=running)
-    say(summary(manifest, result.digest), as_json, lines)
+    say(summary(manifest, result.digest), as_json, [*_truth_lines(result.truths), *lines])
+
+
+def _truth_lines(features: Sequence[str]) -> Iterator[str]:
+    if features:
+        named = ", ".join(map(repr, features[:10])) + (", …" if len(features) > 10 else "")
+        yield f"callers send 1 for true and 0 for false, in {named}"
 
 
 def _about(texts: tuple[str, ...]) -> dict[str, str]:

@@ -39,6 +39,8 @@ class Blueprint(BaseModel):
     parity: ParityReport
     provenance: Provenance
     timings: tuple[Timing, ...] = ()
+    truths: tuple[str, ...] = ()
+    """Features whose sample has truth values, which callers send as 1 and 0; told, and not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def _built(
         parity=found.proof.report,
         provenance=provenance,
         timings=timings,
+        truths=tuple(name for name in signature.column_names if name in subject.sample.truths),
     )
     return Built(blueprint, found.model, write_sample(found.proof.sample, signature))
 

@@ -32,6 +32,8 @@ class PackResult:
     directory: Path
     digest: str
     manifest: Manifest
+    truths: tuple[str, ...] = ()
+    """Features whose sample has truth values, which callers send as 1 and 0."""
 
 
 def pack(
@@ -130,4 +132,5 @@ def publish(built: Built, options: Options, *, store: Store, name: str, version:
         reference=Reference.of(read_sample(built.sample, signature).inputs, signature),
     )
     package = store.publish(manifest, files)
-    return PackResult(store.models_directory / name / version, package.artifact.digest, package.manifest)
+    directory = store.models_directory / name / version
+    return PackResult(directory, package.artifact.digest, package.manifest, built.blueprint.truths)

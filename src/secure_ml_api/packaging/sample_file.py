@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,7 @@ def _read_csv(path: Path, text: Collection[str]) -> Table:
     by_column = zip(*rows, strict=True) if rows else ((),) * len(names)
     # An empty cell is a missing one, as pandas reads it, and as the model was trained on it.
     columns = {name: [cell or None for cell in cells] for name, cells in zip(names, by_column, strict=True)}
-    return Table({name: _column(cells, name in text) for name, cells in columns.items()})
+    return _table(columns, text)
 
 
 def _read_npy(path: Path) -> Table:
@@ -81,12 +81,19 @@ def _read_parquet(path: Path, text: Collection[str]) -> Table:
     columns = {}
     for name in table.column_names:
         values = table.column(name).to_pylist()
-        columns[name] = _column([None if _is_missing(value) else str(value) for value in values], name in text)
-    return Table(columns)
+        columns[name] = [None if _is_missing(value) else str(value) for value in values]
+    return _table(columns, text)
 
 
 def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _table(cells: Mapping[str, list[str | None]], text: Collection[str]) -> Table:
+    columns = {name: _column(values, name in text) for name, values in cells.items()}
+    numbers = [name for name, values in columns.items() if values.dtype != np.object_]
+    truths = {name for name in numbers if any(_word(cell) in _TRUTH for cell in cells[name])}
+    return Table(columns, truths=frozenset(truths))
 
 
 def _column(cells: list[str | None], is_text: bool) -> Array:
@@ -102,10 +109,14 @@ def _column(cells: list[str | None], is_text: bool) -> Array:
 
 
 def _number(cell: str | None) -> float:
-    word = "" if cell is None else cell.strip().lower()
+    word = _word(cell)
     if word in _MISSING:
         return float("nan")
     return _TRUTH[word] if word in _TRUTH else float(word)
+
+
+def _word(cell: str | None) -> str:
+    return "" if cell is None else cell.strip().lower()
 
 
 def first_text(cells: Array) -> str:

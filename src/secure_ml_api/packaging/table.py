@@ -22,12 +22,13 @@ class Table:
     """``columns``: name → float64 [rows], NaN where a value is missing, or object [rows] of ``str``, None where one is.
 
     ``row_shape`` is the shape in which callers send a row, and ``datatype`` that of their numbers where it is neither
-    FP32 nor FP64.
+    FP32 nor FP64. In the columns ``truths`` some numbers were truth values: 1 stands for true and 0 for false.
     """
 
     columns: Mapping[str, Array]
     row_shape: tuple[int, ...] = ()
     datatype: Datatype | None = None
+    truths: frozenset[str] = frozenset()
 
     @classmethod
     def of_matrix(cls, matrix: Array, names: Sequence[str]) -> Table:
@@ -77,7 +78,7 @@ class Table:
     def select(self, names: Sequence[str]) -> Table:
         """The columns ``names`` in their order; some of them, or another order, have no shape any more."""
         columns = {name: self.columns[name] for name in names}
-        return self._with(columns) if tuple(names) == self.names else Table(columns)
+        return self._with(columns) if tuple(names) == self.names else Table(columns, truths=self.truths & set(names))
 
     def rounded(self, datatype: Datatype, toward: float | None = None) -> Table:
         """Numbers as ``datatype`` holds them, back in float64; with ``toward``, moved one step of it that way.
@@ -100,7 +101,7 @@ class Table:
         return self._with(columns)
 
     def _with(self, columns: Mapping[str, Array]) -> Table:
-        return Table(columns, self.row_shape, self.datatype)
+        return Table(columns, self.row_shape, self.datatype, self.truths)
 
     def answers(self, target: str) -> Array:
         """The column of the true answers; raises PackingError when there is none of that name."""

@@ -19,7 +19,7 @@ from typing_extensions import TypedDict
 from ..errors import Misfit, SignatureMismatch
 from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
 from .number_text import reach
-from .tensor_inputs import shortened
+from .tensor_inputs import TRUTH_AS_NUMBER, shortened
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _MAX_MISFITS = 100
@@ -218,4 +218,11 @@ _WORDS = {
 
 def _said(detail: ErrorDetails) -> str:
     words = _WORDS.get(detail["type"], "").format(**detail.get("ctx", {})) or str(detail["msg"])
+    if detail["type"] in {"float_type", "int_type"} and _is_truth(detail["input"]):
+        words += TRUTH_AS_NUMBER
     return words if len(words) <= _MAX_WORDS else "must be one of the values that the model was trained on"
+
+
+def _is_truth(value: object) -> bool:
+    """Whether ``value`` is a truth value, or the word for one, as CSV has it."""
+    return isinstance(value, bool) or (isinstance(value, str) and value[:8].strip().lower() in {"true", "false"})

@@ -15,6 +15,8 @@ from ..tensors import NUMPY_DTYPES, Column, Signature, Tensors
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _MAX_MISFITS = 100
+# What follows the refusal of a truth value where the model takes numbers.
+TRUTH_AS_NUMBER = "; for true send 1, and 0 for false"
 
 
 def fit_tensors(given: Mapping[str, Array], signature: Signature) -> Tensors:
@@ -69,7 +71,10 @@ def converted(column: Column, values: Array) -> Array:
     if values.dtype == dtype:
         return values
     if values.dtype.kind not in "iuf" or dtype.kind not in ("iuf" if values.dtype.kind in "iu" else "f"):
+        is_number = dtype.kind in "iuf"
         detail = f"expected datatype {column.datatype}"
+        if values.dtype.kind == "b" and is_number:
+            detail += TRUTH_AS_NUMBER
         raise SignatureMismatch("an input does not have the model's datatype", [Misfit(detail, feature=column.name)])
     with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN becomes a quiet one
         made = values.astype(dtype)

@@ -8,6 +8,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -111,6 +112,17 @@ def test_pack_says_when_the_sample_is_too_small_for_drift(terminal: Terminal) ->
     package = publish(terminal.store)
     lines = [*pack_lines(package.manifest, package.artifact.digest, {})]
     assert "drift is not measured: the sample has 4 rows, and it takes 100" in lines
+
+
+@pytest.mark.slow
+def test_pack_says_how_callers_send_truth_values(terminal: Terminal, tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    frame = pd.DataFrame({"size": rows[:, 0], "member": rows[:, 1] > 0})
+    skops_io().dump(Ridge().fit(frame, rows[:, 0]), tmp_path / "model.skops")
+    frame.to_csv(tmp_path / "sample.csv", index=False)
+    arguments = [str(tmp_path / "model.skops"), "--name", "price", "--sample", str(tmp_path / "sample.csv")]
+    _, out, _ = terminal.run("pack", *arguments)
+    assert "callers send 1 for true and 0 for false, in 'member'" in out.splitlines()
 
 
 @pytest.mark.slow

@@ -23,6 +23,7 @@ def test_numbers_text_and_gaps_are_told_apart(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.columns["age"], [1.5, np.nan, np.nan])
     assert table.columns["city"].tolist() == ["Köln, Altstadt", None, "x"]
     assert table.columns["member"].tolist() == [1.0, 0.0, 1.0]
+    assert table.truths == {"member"}
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
@@ -42,6 +43,7 @@ def test_parquet_reads_as_csv_does(tmp_path: Path) -> None:
     assert table.columns["city"].tolist() == ["Köln", "x"]
     assert table.columns["member"].tolist() == [1.0, 0.0]
     assert table.columns["count"].tolist() == [1.0, 2.0]
+    assert table.truths == table.select(["member", "age"]).truths == {"member"}
 
 
 def test_parquet_tells_an_empty_text_from_one_that_is_missing(tmp_path: Path) -> None:

@@ -185,9 +185,10 @@ def test_what_is_no_number_of_the_models_type_is_named(value: float) -> None:
 def test_integers_become_the_models_numbers_and_truth_or_text_does_not() -> None:
     one = [1, 2]
     assert read_arrow(iris(one, one, one, one), IRIS, 10)[0]["input"].tolist() == [[1] * 4, [2] * 4]
-    for other in ([True, False], ["1", "2"]):
+    for other, remedy in (([True, False], "; for true send 1, and 0 for false"), (["1", "2"], "")):
         refusal = mismatch(partial(read_arrow, iris(one, other, one, one), IRIS, 10))
         assert places(refusal) == [(None, "sepal width")]
+        assert refusal.misfits[0].detail == f"expected datatype FP32{remedy}"
 
 
 def test_columns_of_a_mixed_model_are_converted_each_on_its_own() -> None:

@@ -13,11 +13,21 @@ from support.row_requests import decode
 from support.signatures import COUNTS, FLAGS, GAPS, IRIS, MIXED, TEXT, mismatch, places
 
 
-@pytest.mark.parametrize("value", ["5", True, False, None, [], {}, [1]])
+@pytest.mark.parametrize("value", ["5", None, [], {}, [1]])
 def test_only_a_number_is_a_number(value: object) -> None:
     refusal = mismatch(lambda: decode({"features": [1, value, 1, 1]}))
     assert places(refusal) == [(0, "sepal width")]
     assert refusal.misfits[0].detail == "expected a number"
+
+
+@pytest.mark.parametrize("value", [True, False, "True"])
+@pytest.mark.parametrize(("signature", "expected"), [(IRIS, "a number"), (COUNTS, "an integer")])
+def test_truth_value_for_a_number_is_refused_with_what_to_send(
+    value: object, signature: Signature, expected: str
+) -> None:
+    row = [1] * (len(signature.columns) - 1)
+    refusal = mismatch(lambda: decode({"features": [*row, value]}, signature))
+    assert refusal.misfits[0].detail == f"expected {expected}; for true send 1, and 0 for false"
 
 
 @pytest.mark.parametrize("text", ["1e400", "-1e400", "1e39", "3.5e38", "9" * 400, "-" + "9" * 4000])

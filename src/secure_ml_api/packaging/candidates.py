@@ -12,7 +12,7 @@ from .encoders import with_positions
 from .extras import quiet
 from .float64 import float64_converters, float64_shapes
 from .graph import normalise
-from .graphs.forms import Form, direct_form, wide_differences_form, wide_product_form
+from .graphs.forms import Form, direct_form, histogram_form, wide_differences_form, wide_product_form
 from .graphs.writer import Inapplicable
 from .preparation import final_step, prepared
 from .trained import Trained
@@ -77,14 +77,15 @@ def _convert(trained: Trained, signature: Signature, target_opset: dict[str, int
         (f"c{position}", (StringTensorType if spec.datatype == "BYTES" else number)([None, *spec.shape[1:]]))
         for position, spec in enumerate(signature.inputs)
     ]
+    histograms = histogram_form()
     model = made_ready(prepared(with_positions(trained.estimator, signature.column_names), signature.output_datatype))
     return convert_sklearn(
         model,
         initial_types=inputs,
         options=_options(model, trained),
         target_opset=target_opset,
-        custom_conversion_functions=dict(form.converters),
-        custom_shape_calculators=dict(form.shapes),
+        custom_conversion_functions={**histograms.converters, **form.converters},
+        custom_shape_calculators={**histograms.shapes, **form.shapes},
         # Its own clean-up is quadratic in the number of nodes, and onnxruntime does the same when it loads.
         model_optim=False,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import groupby
 
+from ..errors import OperatorError
 from ..runtimes.protocol import Session
 from ..tensors import Signature
 from .candidates import CANDIDATES, Candidate
@@ -130,5 +131,8 @@ def _unconverted(native: Native, subject: Subject) -> Found:
     return Found(native.name, native.runtime, model, session, prove(session, reference), reference)
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+def _one_line(error: BaseException) -> str:
+    """What ``error`` says; of a library's, which may be long and say nothing, what caused it as well."""
+    said = " ".join(str(error).split())[:200] or type(error).__name__
+    cause = None if isinstance(error, OperatorError) else error.__cause__
+    return said if cause is None else f"{said[:80]} …, because of {type(cause).__name__}: {_one_line(cause)}"

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from secure_ml_api.errors import PackingError
 from secure_ml_api.packaging.build import build
+from secure_ml_api.packaging.candidates import Candidate
 from secure_ml_api.packaging.options import Options
 from secure_ml_api.packaging.table import Table
 from support.fitted import FRAME, MATRIX, NUMBER, NUMBERS, WORDS, fitted
@@ -137,3 +138,20 @@ def test_refusal_does_not_advise_what_was_done_already(monkeypatch: pytest.Monke
     with pytest.raises(PackingError, match="no graph answers as this LinearRegression") as refusal:
         build(LinearRegression().fit(MATRIX, NUMBER), NUMBERS, Options(allow_native=True))
     assert "--allow-native" not in str(refusal.value)
+
+
+def test_refusal_tells_what_caused_the_failure_of_a_library_however_much_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(trained: Any, signature: Any) -> bytes:
+        try:
+            raise TypeError("Expected an int, got a boolean.")
+        except TypeError as error:
+            raise ValueError(f"Unable to create node with {[0] * 200}") from error
+
+    monkeypatch.setattr(
+        "secure_ml_api.packaging.contest.CANDIDATES", (Candidate("a converter", "stock", "FP32", 0, fails),)
+    )
+    told = r"a converter: Unable to create node with \[0, .* …, because of TypeError: Expected an int, got a boolean\."
+    with pytest.raises(PackingError, match=told):
+        build(LinearRegression().fit(MATRIX, NUMBER), NUMBERS, Options())

@@ -56,6 +56,29 @@ def direct_form() -> Form:
     return Form({**neighbours.converters, **classifiers, **regressors, **forest}, shapes)
 
 
+def histogram_form() -> Form:
+    """Gradient boosting over histograms, wherever in a model it stands."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    from .histogram_trees import (
+        convert_histogram_classifier,
+        convert_histogram_regressor,
+        histogram_classifier_shapes,
+        histogram_regressor_shapes,
+    )
+
+    return Form(
+        {
+            HistGradientBoostingClassifier: convert_histogram_classifier,
+            HistGradientBoostingRegressor: convert_histogram_regressor,
+        },
+        {
+            HistGradientBoostingClassifier: histogram_classifier_shapes,
+            HistGradientBoostingRegressor: histogram_regressor_shapes,
+        },
+    )
+
+
 def wide_product_form() -> Form:
     """Nearest neighbours by a matrix product in float64, whatever the graph's own numbers are."""
     from .neighbours import by_product

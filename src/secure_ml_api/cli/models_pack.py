@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,9 @@ def _json(key: str, text: str) -> Any:
 
 def _number(key: str, text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise click.BadParameter(f"{key} must be a number", param_hint="--metric") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.BadParameter(f"{key} must be a finite number", param_hint="--metric")
+    return number

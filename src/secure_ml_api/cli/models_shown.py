@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
         key, divider, value = text.rpartition("=")
         if not divider or not key or not value:
             raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE", param_hint=option)
+        if key in pairs:
+            raise click.BadParameter(f"{key!r} is given twice", param_hint=option)
         pairs[key] = value
     return pairs
 
@@ -36,11 +39,12 @@ def parse_bounds(texts: Sequence[str]) -> dict[str, tuple[float | None, float | 
     for feature, span in parse_pairs("--bounds", texts).items():
         low, divider, high = span.partition(":")
         try:
-            if not divider:
+            if not divider or not all(math.isfinite(float(side)) for side in (low, high) if side):
                 raise ValueError
             bounds[feature] = (float(low) if low else None, float(high) if high else None)
         except ValueError:
-            raise click.BadParameter(f"{span!r} is not of the form MIN:MAX", param_hint="--bounds") from None
+            form = "of the form MIN:MAX, finite numbers of which one may be left out"
+            raise click.BadParameter(f"{span!r} is not {form}", param_hint="--bounds") from None
     return bounds
 
 

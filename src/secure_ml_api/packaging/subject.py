@@ -41,9 +41,9 @@ class Subject:
     @classmethod
     def of(cls, estimator: Any, sample: Table, options: Options) -> Subject:
         """Raises PackingError when model, sample and options do not fit each other."""
-        features = align(estimator, sample, options.target)
-        features.require_texts(features.names, "sample", _FILL_IN)
-        features = _thinned(features)
+        aligned = align(estimator, sample, options.target)
+        aligned.require_texts(aligned.names, "sample", _FILL_IN)
+        features = _thinned(aligned)
         categories = categories_of(estimator, features.names)
         refuse_confused_types(features, categories)
         trained = Trained(estimator, features, options.task)
@@ -59,6 +59,7 @@ class Subject:
         )
         # What the options get wrong is no candidate's fault, so it is found before the first of them.
         describe(trained, features, options, datatype="FP32", categories=categories, missing=missing)
+        _refuse_unbounded(aligned, options)
         subject = cls(trained, features, generated, categories, missing, options, {})
         if isinstance(estimator, NetworkEstimator):
             subject.reference("FP32")  # nor is a network whose rows hang on each other
@@ -77,6 +78,22 @@ class Subject:
             )
             self.references[datatype] = refer(self.trained, signature, self.sample, self.generated)
         return self.references[datatype]
+
+
+def _refuse_unbounded(sample: Table, options: Options) -> None:
+    """Raise PackingError where a number of the sample is out of the bounds that callers would be held to."""
+    for name, (low, high) in options.bounds.items():
+        values = sample.columns[name]
+        is_outside = np.zeros(len(values), dtype=np.bool_)
+        if low is not None:
+            is_outside |= values < low
+        if high is not None:
+            is_outside |= values > high
+        if is_outside.any():
+            row = int(is_outside.argmax())
+            span = f"{'' if low is None else f'{low:.15g}'}:{'' if high is None else f'{high:.15g}'}"
+            broken = f"the bounds {span} of {name!r} leave out {values[row]:.15g}, in row {row + 1} of the sample"
+            raise PackingError(f"{broken}; widen them, or leave such rows out")
 
 
 def _refuse_unanswered(trained: Trained, sample: Table) -> None:

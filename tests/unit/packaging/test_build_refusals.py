@@ -102,6 +102,8 @@ def test_what_cannot_be_packed_is_refused_with_the_reason_in_one_line(
         (Options(labels={"maybe": "x"}), "no class 'maybe'"),
         (Options(bounds={"height": (0.0, 1.0)}), "'height' is none of them"),
         (Options(bounds={"age": (2.0, 1.0)}), "minimum is above maximum"),
+        (Options(bounds={"plan": (0.5, None)}), "the bounds 0.5: of 'plan' leave out 0, in row"),
+        (Options(bounds={"plan": (-1.0, 1.0)}), "the bounds -1:1 of 'plan' leave out 2, in row"),
         (Options(target="answer"), "no column 'answer'"),
     ],
 )

@@ -68,6 +68,22 @@ def test_exported_torch_program_is_packed_once_it_is_trusted(store: Store, tmp_p
     assert_answered(store, torch_module())
 
 
+@pytest.mark.parametrize(
+    ("dynamic", "complaint"),
+    [({0: 1024}, "takes 1024 rows at a time at most"), (None, "takes 4 rows at a time and no other number")],
+)
+def test_program_for_a_bounded_number_of_rows_is_refused_with_how_to_export_it(
+    tmp_path: Path, dynamic: dict[int, int] | None, complaint: str
+) -> None:
+    shapes = dynamic and ({axis: torch.export.Dim("rows", min=2, max=most) for axis, most in dynamic.items()},)
+    program = torch.export.export(torch_module(), (torch.zeros((4, FEATURES)),), dynamic_shapes=shapes)
+    torch.export.save(program, tmp_path / "net.pt2")
+    with pytest.raises(PackingError) as refused:
+        read_network(tmp_path / "net.pt2", "torch-export", table(), Options())
+    remedy = "export it for any number, with dynamic_shapes=({0: torch.export.Dim('rows')},)"
+    assert str(refused.value) == f"net.pt2 {complaint}; {remedy}"
+
+
 def test_weights_are_packed_in_the_architecture_that_is_named(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,6 +100,7 @@ def _exported(path: Path, features: int) -> Network:
     from .torch_module import TorchNetwork
 
     program: Any = torch.export.load(path)
+    _require_any_number_of_rows(program, path)
     inner = [program.module()]  # in a list, so that nobody tries to set its mode, which is fixed
     for weights in inner[0].parameters():
         weights.requires_grad_(False)  # they become constants of the graph
@@ -112,6 +113,21 @@ def _exported(path: Path, features: int) -> Network:
             return inner[0].parameters(recurse)
 
     return TorchNetwork(ExportedProgram(), row_shape=_row_shape(program, features))
+
+
+def _require_any_number_of_rows(program: Any, path: Path) -> None:
+    """Raise PackingError for a program that was exported for one number of rows, or for up to one: it checks that."""
+    given = set(program.graph_signature.user_inputs)
+    first = next((node for node in program.graph.nodes if node.name in given), None)
+    shape = getattr(first.meta.get("val"), "shape", ()) if first is not None else ()
+    if not shape:
+        return
+    remedy = "export it for any number, with dynamic_shapes=({0: torch.export.Dim('rows')},)"
+    if isinstance(shape[0], int):
+        raise PackingError(f"{path.name} takes {shape[0]} rows at a time and no other number; {remedy}")
+    most = getattr(program.range_constraints.get(shape[0].node.expr), "upper", None)
+    if getattr(most, "is_Integer", False):  # and not infinity, which is a number of its own kind
+        raise PackingError(f"{path.name} takes {most} rows at a time at most; {remedy}")
 
 
 def _row_shape(program: Any, features: int) -> tuple[int, ...]:

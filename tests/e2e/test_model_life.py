@@ -84,6 +84,23 @@ def test_change_is_true_on_every_worker_when_its_caller_is_told(living: Living) 
     assert {reply.status for reply in replies} == {200}
 
 
+def test_what_is_removed_serves_on_no_worker_when_the_command_ends(living: Living) -> None:
+    for version in ("1", "2"):
+        publish(living.store, name="doomed", version=version)
+    assert living.repository("doomed", "load").status == 200
+    living.models("remove", "doomed", "1")
+    assert _statuses(living, "/v1/models/doomed/versions/1/predict") == {404}
+    assert _statuses(living, "/v1/models/doomed/predict") == {200}
+    living.models("remove", "doomed", "2")  # the last
+    assert _statuses(living, "/v1/models/doomed/predict") == {404}
+    index = living.server.post_json("/v2/repository/index", {}, living.operator).json()
+    assert "doomed" not in {entry["name"] for entry in index}
+
+
+def _statuses(living: Living, path: str) -> set[int]:
+    return {living.server.post_json(path, ROW, living.caller).status for _ in range(4 * WORKERS)}
+
+
 def test_model_that_there_is_not_cannot_be_loaded(living: Living) -> None:
     assert living.repository("nothing", "load").status == 404
     assert living.repository("nothing", "unload").status == 404

@@ -89,9 +89,14 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
 @home_option
 @json_option
 def remove(name: str, version: str, home: Path, as_json: bool) -> None:
-    """Delete VERSION of NAME for good; the one in production only as the last."""
+    """Delete VERSION of NAME for good; the one in production only as the last. A running server lets go of it."""
+    from .models_life import take_effect
+
     change(home, "model.remove", name, version, lambda store: store.remove(name, version))
-    say({"removed": {"name": name, "version": version}}, as_json, [f"removed {name}/{version}"])
+    effect = take_effect(load(home), name)
+    done = f"removed {name}/{version}"
+    line = f"{done} {effect.words}" if effect.told["workers"] else done  # of the disk it is gone at once
+    say({"removed": {"name": name, "version": version}, **effect.told}, as_json, [line])
 
 
 @command.command()

@@ -66,8 +66,9 @@ def test_promote_and_rollback_change_what_serves(terminal: Terminal) -> None:
 def test_remove_deletes_one_version(terminal: Terminal) -> None:
     publish(terminal.store, version="1")
     publish(terminal.store, version="2")
-    assert terminal.json("remove", "tiny", "1") == {"removed": {"name": "tiny", "version": "1"}}
+    assert terminal.json("remove", "tiny", "1") == {"removed": {"name": "tiny", "version": "1"}, "workers": 0}
     assert terminal.store.versions("tiny") == ["2"]
+    assert terminal.run("remove", "tiny", "2") == (0, "removed tiny/2\n", "")
 
 
 @pytest.mark.parametrize(

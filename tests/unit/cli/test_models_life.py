@@ -79,7 +79,16 @@ def test_decisions_are_said_in_words_and_hold_from_the_next_start_without_a_serv
     assert store.life("tiny") == Life()
 
 
-def test_where_a_server_runs_its_workers_are_waited_for(console: Console, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["promote", "tiny", "1"], "tiny/1 is in production on all workers now (1)"),
+        (["remove", "tiny", "1"], "removed tiny/1 on all workers now (1)"),
+    ],
+)
+def test_where_a_server_runs_its_workers_are_waited_for(
+    console: Console, home: Path, arguments: list[str], said: str
+) -> None:
     changes = Changes(home / "run")
     report(changes, 0, 0, {})
 
@@ -89,8 +98,16 @@ def test_where_a_server_runs_its_workers_are_waited_for(console: Console, home: 
 
     worker = Thread(target=take)
     worker.start()
-    assert console.run("promote", "tiny", "1") == (0, "tiny/1 is in production on all workers now (1)", "")
+    assert console.run(*arguments) == (0, said, "")
     worker.join()
+
+
+def test_workers_are_told_of_the_last_version_that_is_removed(console: Console, home: Path, store: Store) -> None:
+    store.remove("tiny", "2")
+    changes = Changes(home / "run")
+    report(changes, 0, sys.maxsize, {})
+    assert console.run("remove", "tiny", "1") == (0, "removed tiny/1 on all workers now (1)", "")
+    assert "tiny" in changes.wanted().again
 
 
 def test_what_a_worker_finds_wrong_is_said(console: Console, home: Path) -> None:

@@ -224,6 +224,7 @@ def _services(
 
 def _add_routes(app: Flask, house: House) -> None:
     settings, services = house.settings, house.services
+    auth_failed = services.metrics.auth_failed
     addresses = Addresses(settings.server.trusted_proxies)
     deadline_seconds = settings.server.request_deadline_seconds
     door = Door(app, services, addresses, deadline_seconds)
@@ -231,7 +232,7 @@ def _add_routes(app: Flask, house: House) -> None:
     documents = Documents(services.registry, services.max_rows, show_models=settings.server.publish_models)
     for routes in (
         health_routes(house.is_ready, house.troubled, house.published),
-        oauth_routes(house.doormen.oauth, settings.tokens.issuer, limiter, settings.quotas),
+        oauth_routes(house.doormen.oauth, settings.tokens.issuer, limiter, settings.quotas, auth_failed),
         document_routes(documents),
         rows_routes(door),
         tensorflow_routes(door, services.registry),

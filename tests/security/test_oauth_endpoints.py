@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from secure_ml_api.auth.records import ClientRecord
 from support.application import Application
 from support.doormen import basic
+from support.metric_catalogue import sample
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = "grant_type=client_credentials"
@@ -244,6 +245,22 @@ def test_strange_credentials_are_an_invalid_client(application: Application, pat
     answer = post(application, path, f"{GRANT}&token=x", Authorization=authorization)
     assert refused(answer, 401)["error"] == "invalid_client"
     assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_guessed_secrets_are_counted_where_failed_authentications_are(
+    application: Application, known: tuple[ClientRecord, str], path: str
+) -> None:
+    def counted(**labels: str) -> float:
+        return sample(application.house.services.metrics, "secure_ml_api_auth_failures_total", **labels)
+
+    before, others = counted(reason="invalid_client"), counted()
+    for claim in ((known[0].client_id, "guessed"), ("f" * 32, "guessed")):
+        refused(post(application, path, f"{GRANT}&token=x", Authorization=basic(*claim)), 401)
+    assert counted(reason="invalid_client") == before + 2
+    post(application, path, with_secret(known, f"{GRANT}&token=x"))
+    refused(post(application, path, with_secret(known, "grant_type=other&token=x&token=y")), 400)
+    assert counted() == others + 2
 
 
 def test_revocation_says_200_to_unknown_tokens_and_400_to_tokens_of_others(

@@ -24,8 +24,13 @@ _MOST_PARAMETERS = 64
 _KEYS_MAX_AGE_SECONDS = 60
 
 
-def oauth_routes(oauth: OAuth, base_url: str, limiter: FlaskLimiter, quotas: QuotasSettings) -> Blueprint:
-    """The routes of RFC 6749, 7009, 7662, 7517 and 8414; limited by address, and by address and client."""
+def oauth_routes(
+    oauth: OAuth, base_url: str, limiter: FlaskLimiter, quotas: QuotasSettings, auth_failed: Callable[[str], None]
+) -> Blueprint:
+    """The routes of RFC 6749, 7009, 7662, 7517 and 8414; limited by address, and by address and client.
+
+    ``auth_failed`` is told of each client that did not prove itself, by the same word whatever was wrong.
+    """
     routes = Blueprint("oauth", __name__)
 
     def limited(view: Callable[[], Response]) -> Callable[[], Response]:
@@ -76,6 +81,7 @@ def oauth_routes(oauth: OAuth, base_url: str, limiter: FlaskLimiter, quotas: Quo
         status = 401 if error.code == "invalid_client" else 400
         response = _no_store({"error": error.code, "error_description": error.description}, status)
         if status == 401:
+            auth_failed(error.code)
             response.headers["WWW-Authenticate"] = 'Basic realm="secure-ml-api", charset="UTF-8"'
         return response
 

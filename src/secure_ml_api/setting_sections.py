@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -78,6 +79,17 @@ class ServerSettings(Section):
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _listed(value)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _name_addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for proxy in proxies:
+                ip_network(proxy)
+        except ValueError as error:
+            remedy = "name proxies by their addresses, or by networks such as 10.0.0.0/8"
+            raise ValueError(f"{error}; {remedy}") from None
+        return proxies
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:

@@ -131,6 +131,14 @@ def test_a_bad_variable_is_refused_and_named(tmp_path: Path, variable: str, name
     assert named in complaint(tmp_path, {variable: "surely"})
 
 
+@pytest.mark.parametrize("proxy", ["proxy.local", "10.0.0.1/8", "*", "unix:", "10.0.0.5:8080"])
+def test_proxy_that_is_no_address_and_no_network_is_refused_with_what_to_write(tmp_path: Path, proxy: str) -> None:
+    line = complaint(tmp_path, server={"trusted_proxies": ["192.0.2.1", proxy]})
+    assert line.startswith("server.trusted_proxies: ")
+    assert proxy in line
+    assert line.endswith("; name proxies by their addresses, or by networks such as 10.0.0.0/8")
+
+
 def test_a_bad_value_is_not_repeated_as_it_may_be_a_secret(tmp_path: Path) -> None:
     assert "hunter2" not in complaint(tmp_path, {"SECURE_ML_API_DATABASE__TIMEOUT_SECONDS": "hunter2"})
 

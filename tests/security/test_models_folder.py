@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -202,6 +204,21 @@ def test_a_run_directory_that_leads_elsewhere_is_refused_and_nothing_there_is_de
     with pytest.raises(HomeError, match="is a link"):
         _wipe_run_directory(settings)
     assert (victim / "precious").read_text() == "x"
+
+
+@pytest.mark.parametrize("broken", ["shutil.rmtree", "pathlib.Path.mkdir"])
+def test_a_home_that_cannot_be_written_is_refused_at_the_start_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "metrics")
+
+    settings = read_settings(tmp_path / "home", {})
+    settings.run_directory.mkdir(parents=True)
+    monkeypatch.setattr(broken, refused)
+    words = f"{settings.run_directory}: Read-only file system; the server needs a home that it may write to"
+    with pytest.raises(HomeError, match=f"^{re.escape(words)}$"):
+        _wipe_run_directory(settings)
 
 
 MAGIC = {

@@ -202,10 +202,16 @@ def serve(
 def _wipe_run_directory(settings: Settings) -> None:
     """Wipe ``run/``: nothing in it is worth keeping over a start, and all of it would be wrong.
 
-    Raises HomeError for a link: what it points to is not ours to wipe, nor to trust with what workers share.
+    Raises HomeError for a link: what it points to is not ours to wipe, nor to trust with what workers share; and when
+    the home cannot be written.
     """
     if settings.run_directory.is_symlink():
         raise HomeError(f"{settings.run_directory} is a link; remove it, and the server makes a directory of its own")
-    shutil.rmtree(settings.run_directory, ignore_errors=True)
-    settings.run_directory.mkdir(mode=0o700)
-    slots.use_directory(settings.run_directory / "metrics")
+    try:
+        if settings.run_directory.exists():
+            shutil.rmtree(settings.run_directory)
+        settings.run_directory.mkdir(mode=0o700)
+        slots.use_directory(settings.run_directory / "metrics")
+    except OSError as error:
+        remedy = "the server needs a home that it may write to"
+        raise HomeError(f"{settings.run_directory}: {error.strerror}; {remedy}") from None

@@ -44,6 +44,7 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
         self._read = read
         self._program = program
         self._app: Any = None
+        self._has_models = False
         self.settings = read()
         self.board = Board()
         self.certificates = _certificates(self.settings)
@@ -55,6 +56,7 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> MetricsDoor:
         """The WSGI callable for both ports; for gunicorn, in the master."""
+        self._has_models = self.settings.models_directory.is_dir()
         self._app, door = self._built(self.settings)
         return door
 
@@ -70,6 +72,10 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
                     raise SettingsError(f"server.{key} changes with a restart, not with a reload")
             if bool(settings.server.tls_certificate) != bool(self.settings.server.tls_certificate):
                 raise SettingsError("server.tls_certificate comes and goes with a restart, not with a reload")
+            has_models = settings.models_directory.is_dir()
+            if self._has_models and not has_models:  # a disk that is away, rather than a wish to serve nothing
+                where = settings.models_directory
+                raise HomeError(f"{where} is missing, and models of it are served; put it back, or stop the server")
             cfg = self._config(settings)
             certificates = _certificates(settings)
             app, door = self._built(settings)
@@ -78,6 +84,7 @@ class ServerApplication(BaseApplication):  # type: ignore[misc]
             return False
         self._previous = (self.settings, self.cfg, self._app, self.callable, self.certificates)
         self.settings, self.cfg, self._app, self.callable, self.certificates = settings, cfg, app, door, certificates
+        self._has_models = has_models
         configure_logging(settings.telemetry)
         return True
 

@@ -75,6 +75,22 @@ def test_settings_that_cannot_serve_change_nothing(master: Master, audience: str
     assert (master.application.settings, master.application.cfg, master.application.callable) == before
 
 
+def test_reload_that_would_serve_nothing_as_the_models_folder_is_gone_is_refused(
+    master: Master, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = master.home / "models"
+    models.mkdir()
+    assert master.application.renew()  # there were none at the start: from here on they serve
+    models.rename(master.home / "aside")
+    master.audience = "second"
+    assert not master.application.renew()
+    assert master.serves == "first"
+    assert f"{models} is missing, and models of it are served" in caplog.messages[-1]
+    (master.home / "aside").rename(models)
+    assert master.application.renew()
+    assert master.serves == "second"
+
+
 def test_reverted_application_is_the_one_before(master: Master) -> None:
     before = master.application.callable
     master.audience = "second"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def create_audit_key(directory: Path) -> bool:
 def read_audit_key(directory: Path) -> bytes:
     """The key in ``directory``; raises KeyFileError when it is missing, damaged, or open to others."""
     path = directory / _FILE
+    if directory.is_dir() and not os.path.lexists(path):  # `init` would make another, and hide that one is lost
+        raise KeyFileError(
+            f"{path} is missing: restore it from a backup; only if there is none, run `secure-ml-api init` with the"
+            " same --home, and no line written before can be verified from then on"
+        )
     try:
         key = bytes.fromhex(key_files.read_private(path).decode("ascii").strip())
     except ValueError:

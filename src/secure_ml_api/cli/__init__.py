@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from ..errors import OperatorError
+from .output import OUTPUT_LOST, OutputLost
 
 # Command → the file that holds it, and its line in --help; a heavy library is imported by the file that needs it.
 COMMANDS = {
@@ -51,7 +52,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line: exit 0 on success, 1 with one line on stderr on failure, 2 on bad usage."""
+    """Run the command line: exit 0 on success, 1 with one line on stderr on failure, 2 on bad usage.
+
+    74 with one line when what a command prints cannot be written.
+    """
     try:
         code = cli.main(
             prog_name="secure-ml-api", complete_var="_SECURE_ML_API_COMPLETE", standalone_mode=False
@@ -68,3 +72,6 @@ def main() -> None:
     except OperatorError as error:
         click.echo(f"secure-ml-api: {error}", err=True)
         sys.exit(1)
+    except OutputLost as lost:
+        click.echo(f"secure-ml-api: {lost}", err=True)
+        sys.exit(OUTPUT_LOST)

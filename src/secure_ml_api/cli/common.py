@@ -9,6 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from ..settings import DEFAULT_HOME, HOME_VARIABLE, Settings, read_settings
+from .output import echo
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,12 +37,12 @@ def load(home: Path, **overrides: dict[str, Any]) -> Settings:
     return read_settings(home, **overrides)
 
 
-def say(payload: object, as_json: bool, lines: Iterable[str]) -> None:
-    """Print ``payload`` as JSON for programs, or ``lines`` for people."""
+def say(payload: object, as_json: bool, lines: Iterable[str], *, tell: Callable[[str], None] = echo) -> None:
+    """Print ``payload`` as JSON for programs, or ``lines`` for people; raises OutputLost."""
     if as_json:
         import json
 
-        click.echo(json.dumps(payload, indent=2, default=str))
+        tell(json.dumps(payload, indent=2, default=str))
         return
     for line in lines:
-        click.echo(line)
+        tell(line)

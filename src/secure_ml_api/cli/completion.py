@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from .output import echo
+
 PROGRAM = "secure-ml-api"
 
 
@@ -20,4 +22,4 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"there is no completion for {shell}")
-    click.echo(kind(cli, {}, PROGRAM, "_SECURE_ML_API_COMPLETE").source())
+    echo(kind(cli, {}, PROGRAM, "_SECURE_ML_API_COMPLETE").source())

@@ -9,6 +9,7 @@ import click
 
 from ..settings import Settings
 from .common import home_option, json_option, load, say
+from .output import echo
 
 
 @click.command("init")
@@ -23,7 +24,7 @@ def command(home: Path, no_examples: bool, examples: tuple[str, ...], as_json: b
 
     Nothing that is there is ever overwritten.
     """
-    tell = (lambda _: None) if as_json else click.echo
+    tell = (lambda _: None) if as_json else echo
     did = prepare(load(home), examples=not no_examples, only=examples, tell=tell)
     say({"home": str(home), "did": did}, as_json, [f"The home {home} is ready."])
 

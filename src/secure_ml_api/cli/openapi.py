@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .common import home_option, json_option, load
+from .output import echo
 
 
 @click.command("openapi")
@@ -23,6 +24,4 @@ def command(home: Path, as_json: bool) -> None:  # noqa: ARG001 - it is JSON eit
     settings = load(home)
     registry = Registry(Store.of(settings))
     registry.load()
-    click.echo(
-        json.dumps(build_document(registry.serving(), settings.inference.max_rows), indent=2, ensure_ascii=False)
-    )
+    echo(json.dumps(build_document(registry.serving(), settings.inference.max_rows), indent=2, ensure_ascii=False))

@@ -10,6 +10,7 @@ import click
 
 from ..settings import Settings
 from .common import home_option, json_option, load, say
+from .output import echo_if_possible
 
 # What is named here is named from where the command is called; in the settings, from the home.
 FILE = click.Path(dir_okay=False)
@@ -51,7 +52,7 @@ def _prepare(settings: Settings, *, as_json: bool, demo: bool) -> None:
         from .init import prepare
 
         # At once, as training the examples takes a while.
-        done = prepare(settings) if as_json else prepare(settings, tell=click.echo)
+        done = prepare(settings) if as_json else prepare(settings, tell=echo_if_possible)
     server = settings.server
     url = f"{'https' if server.tls_certificate else 'http'}://{address(server.host, server.port)}"
     metrics_url = f"http://{address(server.host, server.metrics_port)}/metrics"
@@ -62,4 +63,4 @@ def _prepare(settings: Settings, *, as_json: bool, demo: bool) -> None:
 
         payload["demo"] = demo_command(settings, url)
         lines.append(f"\nIn another terminal:\n\n{payload['demo']}\n")
-    say(payload, as_json, lines)
+    say(payload, as_json, lines, tell=echo_if_possible)  # the log goes elsewhere: the server is no worse for it

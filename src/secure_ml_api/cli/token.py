@@ -54,6 +54,7 @@ def _base_url(home: Path) -> str:
 def _request_token(base: str, client_id: str, secret: str, scope: str) -> dict[str, object]:
     import base64
     from http.client import HTTPException
+    from ssl import SSLCertVerificationError
     from urllib.error import HTTPError, URLError
     from urllib.parse import quote_plus, urlencode, urlsplit
     from urllib.request import Request, urlopen
@@ -76,6 +77,9 @@ def _request_token(base: str, client_id: str, secret: str, scope: str) -> dict[s
         raise OperatorError(_refusal(error.code, error.read(_ANSWER_LIMIT_BYTES), base)) from None
     except (URLError, HTTPException, OSError) as error:
         why = getattr(error, "reason", error)
+        if isinstance(why, SSLCertVerificationError):
+            remedy = "name the PEM file of its authority in SSL_CERT_FILE, and in --url a host that it is for"
+            raise OperatorError(f"the certificate of {base} is not trusted ({why.verify_message}): {remedy}") from None
         raise OperatorError(f"no server answers at {base} ({why}): start one with `secure-ml-api serve`") from None
 
 

@@ -11,6 +11,7 @@ import stat
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 from cryptography.x509 import load_pem_x509_certificate
 
@@ -24,6 +25,9 @@ _SUITES = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 # What others than the owner and, for reading, the group may do with a private key.
 _TOO_OPEN = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+
+# How OpenSSL says that a key is not the certificate's: of its kind, of another kind, and the latter since OpenSSL 3.
+_OF_ANOTHER_CERTIFICATE = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +74,13 @@ class Secured:
 
 def secured(files: TlsFiles) -> Secured:
     """Read ``files``; raises SettingsError naming the setting whose file does not serve."""
+    ends_at = _end_of(files.certificate)  # before the key, which may be in the same file
     _check_key_mode(files.key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_ciphers(_SUITES)
     context.set_alpn_protocols(_PROTOCOLS)
-    try:
-        ends_at = load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
-    except OSError as error:
-        raise SettingsError(f"server.tls_certificate: {files.certificate}: {error.strerror}") from None
-    except ValueError:
-        raise SettingsError(f"server.tls_certificate: {files.certificate} holds no certificate in PEM") from None
     try:
         # Without a password OpenSSL would ask the terminal for one.
         context.load_cert_chain(files.certificate, files.key, password=lambda: b"")
@@ -106,18 +105,27 @@ def check_certificate(settings: Settings) -> None:
         secured(files)
 
 
+def _end_of(certificate: Path) -> datetime:
+    try:
+        return load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except OSError as error:
+        raise SettingsError(f"server.tls_certificate: {certificate}: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"server.tls_certificate: {certificate} holds no certificate in PEM") from None
+
+
 def _check_key_mode(key: Path) -> None:
     try:
         mode = stat.S_IMODE(key.stat().st_mode)
     except OSError as error:
         raise SettingsError(f"server.tls_key: {key}: {error.strerror}") from None
     if mode & _TOO_OPEN:
-        raise SettingsError(f"server.tls_key: {key} has mode {mode:04o}: chmod 600 {key}")
+        raise SettingsError(f"server.tls_key: {key} has mode {mode:04o}: chmod 600 {quote(str(key))}")
 
 
 def _complaint(error: Exception) -> str:
     if not isinstance(error, ssl.SSLError):
         return getattr(error, "strerror", None) or str(error)
-    if error.reason == "KEY_VALUES_MISMATCH":
+    if error.reason in _OF_ANOTHER_CERTIFICATE:
         return "it does not belong to the certificate"
     return "it cannot be read as PEM, or it is encrypted"

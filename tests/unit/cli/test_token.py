@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import ssl
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from support.certificates import Authority
 from support.console import Console
 from support.needs import free_port
 
@@ -134,6 +136,32 @@ def test_no_server_says_how_to_start_one(run: Console) -> None:
     ran = run("token", "--client-id", "i", "--client-secret", "s", "--url", f"http://127.0.0.1:{free_port()}")
     assert ran.status == 1
     assert "secure-ml-api serve" in ran.stderr
+
+
+def test_certificate_that_is_not_trusted_is_told_as_such_with_how_to_trust_it(
+    run: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    signed = authority.server()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(signed.certificate, signed.key)
+    TokenEndpoint.answer = (200, b'{"access_token": "a.b.c"}')
+    server = HTTPServer(("127.0.0.1", 0), TokenEndpoint)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        url = f"https://127.0.0.1:{server.server_port}"
+        ran = run("token", "--client-id", "i", "--client-secret", "s", "--url", url)
+        assert (ran.status, ran.stderr.count("\n")) == (1, 1)
+        assert f"the certificate of {url} is not trusted" in ran.stderr
+        assert "SSL_CERT_FILE" in ran.stderr
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.pem))
+        assert run("token", "--client-id", "i", "--client-secret", "s", "--url", url).stdout == "a.b.c\n"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "127.0.0.1:8000", "ftp://x"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from secure_ml_api.errors import SettingsError
 from secure_ml_api.server.config import gunicorn_settings
@@ -78,6 +79,31 @@ def test_key_that_others_can_reach_is_refused_with_what_to_do(signed: Signed, mo
 def test_key_of_another_certificate_is_refused(signed: Signed, authority: Authority) -> None:
     with pytest.raises(SettingsError, match=r"server\.tls_key: .*does not belong to the certificate"):
         secured(files_of(signed, key=authority.server("other").key))
+
+
+def test_key_of_another_kind_than_that_of_the_certificate_is_refused_as_such(signed: Signed, tmp_path: Path) -> None:
+    other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path = tmp_path / "other kind.key"
+    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    path.write_bytes(other.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
+    path.chmod(0o600)
+    with pytest.raises(SettingsError, match=r"server\.tls_key: .*does not belong to the certificate"):
+        secured(files_of(signed, key=path))
+
+
+def test_chmod_that_is_asked_for_can_be_pasted_as_it_stands(signed: Signed, tmp_path: Path) -> None:
+    path = tmp_path / "my key.pem"
+    signed.key.rename(path)
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match=re.escape(f"chmod 600 '{path}'")):
+        secured(files_of(signed, key=path))
+
+
+def test_certificate_that_is_missing_is_not_blamed_on_the_key_that_should_be_in_it(tmp_path: Path) -> None:
+    files = TlsFiles.of(read_settings(tmp_path, {}, server={"tls_certificate": "none.pem"}))
+    assert files is not None
+    with pytest.raises(SettingsError, match=r"server\.tls_certificate: .*none\.pem: No such file"):
+        secured(files)
 
 
 def test_encrypted_key_is_refused_without_asking_the_terminal(signed: Signed) -> None:

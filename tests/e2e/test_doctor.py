@@ -95,6 +95,12 @@ def test_what_is_spoiled_is_named_and_nothing_else(home: Path, spoil: Callable[[
     assert verdict.finished.stderr.count("\n") == 1
 
 
+def test_outside_issuer_that_the_server_refuses_is_named(home: Path) -> None:
+    issuer = '[[tokens.outside_issuers]]\nissuer = "x"\naudience = "y"\njwks = "http://x"\n'
+    (home / "config.toml").write_text(issuer)
+    assert "the jwks of x is not an https:// URL" in Verdict(home, "--json").wrong["configuration"]
+
+
 def test_private_key_that_others_may_read_is_named_with_the_remedy(home: Path) -> None:
     for key in (home / "keys").iterdir():
         key.chmod(0o644)

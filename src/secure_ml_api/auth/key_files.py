@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from ..errors import KeyFileError
 
@@ -88,7 +89,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 def _check(path: Path, status: os.stat_result, wanted: str) -> None:
     if status.st_mode & _OTHERS:
-        raise KeyFileError(f"{path} is open to other users: run `chmod {wanted} {path}`")
+        raise KeyFileError(f"{path} is open to other users: run `chmod {wanted} {quote(str(path))}`")
 
 
 def _sync_directory(directory: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
+from shlex import quote
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -125,7 +126,7 @@ def _read_guarded(path: Path, *, forbidden_mode: int, remedy_mode: str) -> bytes
         if not stat.S_ISREG(status.st_mode):
             raise KeyFileError(f"{path} is not a regular file; restore it from a backup")
         if status.st_mode & forbidden_mode:
-            raise KeyFileError(f"{path} is open to others; run `chmod {remedy_mode} {path}`")
+            raise KeyFileError(f"{path} is open to others; run `chmod {remedy_mode} {quote(str(path))}`")
         return os.read(descriptor, _KEY_LIMIT_BYTES)
     finally:
         os.close(descriptor)

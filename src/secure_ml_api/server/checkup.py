@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from ..errors import KeyFileError, OperatorError, StorageUnavailable
 from ..settings import Settings
@@ -72,7 +73,10 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
 
 
 def _configuration(settings: Settings) -> str:
+    from ..auth.outside import OutsideIssuers
+
     gunicorn_settings(settings)
+    OutsideIssuers(settings.tokens.outside_issuers)
     file = settings.home / "config.toml"
     return f"{file} is read" if file.exists() else "defaults and environment, as there is no config.toml"
 
@@ -83,7 +87,7 @@ def _home(settings: Settings, *, serves: bool) -> str:
         raise OperatorError(f"{home} is missing: run `secure-ml-api init` with the same --home")
     mode = stat.S_IMODE(home.stat().st_mode)
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise OperatorError(f"{home} can be written by others: chmod 700 {home}")
+        raise OperatorError(f"{home} can be written by others: chmod 700 {quote(str(home))}")
     if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
         raise OperatorError(f"{home} cannot be written by this user")
     return f"{home.absolute()} is private" + (", and a server runs on it" if serves else "")
@@ -220,7 +224,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
     from ..models.store import Store
 
     try:
-        runtimes = installed(settings.inference.runtimes)
+        runtimes = installed(settings.inference.runtimes, settings.inference.architectures)
         registry = Registry(Store.of(settings), threads=settings.inference.threads_per_run, runtimes=runtimes)
         registry.load()
         registry.start_worker()

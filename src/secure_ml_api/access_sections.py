@@ -31,9 +31,9 @@ class OutsideIssuer(Section):
 
 
 class TokensSettings(Section):
-    issuer: str = "https://secure-ml-api.local"
+    issuer: Annotated[str, Field(min_length=1)] = "https://secure-ml-api.local"
     """``iss`` of the tokens signed here."""
-    audience: str = "secure-ml-api"
+    audience: Annotated[str, Field(min_length=1)] = "secure-ml-api"
     """``aud`` of the tokens signed here, and the one that is required."""
     lifetime_seconds: Annotated[int, Field(ge=30, le=86400)] = 900
     """Life of an access token."""

@@ -121,13 +121,29 @@ def _from_file(path: Path) -> dict[str, dict[str, Any]]:
 def _from_environment(environ: Mapping[str, str]) -> dict[str, dict[str, str]]:
     tree: dict[str, dict[str, str]] = {}
     for variable, value in environ.items():
-        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
+        if not variable.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if "__" not in variable:
+            _refuse_one_underscore(variable, value)
             continue
         section, _, key = variable.removeprefix(ENVIRONMENT_PREFIX).lower().partition("__")
         if section not in SECTIONS:
             raise SettingsError(f"{variable}: unknown section {section}; known are {', '.join(SECTIONS)}")
         tree.setdefault(section, {})[key] = value
     return tree
+
+
+def _refuse_one_underscore(variable: str, value: str) -> None:
+    """Raises SettingsError for a setting that its writer believes to be set; others' variables are left alone."""
+    if value.startswith("tcp://"):  # SERVER_PORT as Kubernetes sets it for a service of the name secure-ml-api-server
+        return
+    words = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
+    for section in SECTIONS:
+        kind = Settings.model_fields[section].annotation
+        key = words.removeprefix(f"{section}_")
+        if key != words and isinstance(kind, type) and issubclass(kind, BaseModel) and key in kind.model_fields:
+            right = f"{ENVIRONMENT_PREFIX}{section}__{key}".upper()
+            raise SettingsError(f"{variable}: write {right}, with two underscores")
 
 
 def _first_complaint(error: ValidationError) -> str:

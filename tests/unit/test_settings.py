@@ -87,6 +87,8 @@ def test_other_variables_are_left_alone(tmp_path: Path) -> None:
         ("[server]\nrequest_deadline_seconds = inf\n", "server.request_deadline_seconds"),
         ("[server]\nbody_limit_bytes = -1\n", "server.body_limit_bytes"),
         ("[tokens]\nlifetime_seconds = 29\n", "tokens.lifetime_seconds"),
+        ('[tokens]\nissuer = ""\n', "tokens.issuer"),
+        ('[tokens]\naudience = ""\n', "tokens.audience"),
         ("[tokens]\nleeway_seconds = 61\n", "tokens.leeway_seconds"),
         ('[tokens]\nalgorithm = "none"\n', "tokens.algorithm"),
         ('[tokens]\nalgorithm = "HS256"\n', "tokens.algorithm"),
@@ -137,6 +139,16 @@ def test_proxy_that_is_no_address_and_no_network_is_refused_with_what_to_write(t
     assert line.startswith("server.trusted_proxies: ")
     assert proxy in line
     assert line.endswith("; name proxies by their addresses, or by networks such as 10.0.0.0/8")
+
+
+def test_variable_with_one_underscore_is_refused_with_its_right_name(tmp_path: Path) -> None:
+    line = complaint(tmp_path, {"SECURE_ML_API_FAST_LANE_ENABLED": "false"})
+    assert line == "SECURE_ML_API_FAST_LANE_ENABLED: write SECURE_ML_API_FAST_LANE__ENABLED, with two underscores"
+
+
+def test_variables_that_kubernetes_sets_for_a_service_are_left_alone(tmp_path: Path) -> None:
+    environ = {"SECURE_ML_API_SERVER_PORT": "tcp://10.0.0.1:80", "SECURE_ML_API_SERVER_SERVICE_HOST": "10.0.0.1"}
+    assert read_settings(tmp_path, environ) == read_settings(tmp_path, {})
 
 
 def test_a_bad_value_is_not_repeated_as_it_may_be_a_secret(tmp_path: Path) -> None:

@@ -71,12 +71,11 @@ def verify(name: str | None, version: str | None, home: Path, as_json: bool) -> 
     """
     from ..errors import PackageRefused
     from ..models.installed import installed
-    from ..models.store import Store
     from .models_shown import verify_lines, verify_rows
 
     settings = load(home)
     runtimes = installed(settings.inference.runtimes, settings.inference.architectures)
-    rows = verify_rows(Store.of(settings), name, version, runtimes)
+    rows = verify_rows(store_of(home), name, version, runtimes)
     say(rows, as_json, verify_lines(rows))
     refused = [row for row in rows if not row["verified"]]
     if refused:
@@ -155,9 +154,14 @@ def change(home: Path, event: str, name: str, version: str | None, change: Calla
 
 
 def store_of(home: Path) -> Store:
+    """The store of ``home``; raises HomeError for one that is missing, which has no models for another reason."""
+    from ..errors import HomeError
     from ..models.store import Store
 
-    return Store.of(load(home))
+    settings = load(home)
+    if not settings.home.is_dir():
+        raise HomeError(f"{settings.home} is missing: run `secure-ml-api init` with the same --home")
+    return Store.of(settings)
 
 
 def serving_version(store: Store, name: str) -> str:

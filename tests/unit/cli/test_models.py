@@ -109,6 +109,14 @@ def test_changes_to_models_are_in_the_audit_trail_refused_ones_too(terminal: Ter
     assert ("model.remove", "PackageRefused") in [tuple(row) for row in rows]
 
 
+@pytest.mark.parametrize("arguments", [["list"], ["show", "tiny"], ["verify"]])
+def test_a_home_that_is_missing_is_not_taken_for_one_without_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    told = Terminal(tmp_path / "nowhere", capsys, monkeypatch).refusal(*arguments)
+    assert "nowhere is missing: run `secure-ml-api init` with the same --home" in told
+
+
 def test_a_home_that_was_never_prepared_is_refused_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

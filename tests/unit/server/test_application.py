@@ -67,7 +67,10 @@ def test_renewed_application_is_built_from_new_settings(master: Master) -> None:
     assert master.application.cfg.threads == 3
 
 
-@pytest.mark.parametrize(("audience", "server"), [("bad", {}), ("first", {"port": 1}), ("first", {"threads": 0})])
+@pytest.mark.parametrize(
+    ("audience", "server"),
+    [("bad", {}), ("first", {"port": 1}), ("first", {"threads": 0}), ("first", {"trusted_proxies": ["proxy.local"]})],
+)
 def test_settings_that_cannot_serve_change_nothing(master: Master, audience: str, server: dict[str, Any]) -> None:
     before = (master.application.settings, master.application.cfg, master.application.callable)
     master.audience, master.server = audience, server

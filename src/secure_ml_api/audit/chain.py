@@ -18,6 +18,8 @@ FIRST_HASH = "0" * 64
 
 # The event of the line that a writer puts where it found the trail to be other than it was left.
 BREAK_EVENT = "audit.broken"
+# The event of the line that says which lines went to a file.
+PRUNED_EVENT = "audit.pruned"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Why(StrEnum):
 
 
 _MEANING = {
-    Why.MISSING: "it was deleted from the database, or lines changed places; lines before it are as they were written",
+    Why.MISSING: "it was deleted, or lines changed places; lines before it are as they were written",
     Why.ALTERED: "it was changed, inserted or moved without the key; lines before it are as they were written",
     Why.BEYOND: "it was inserted without the key, or the head was set back; lines before it are as they were written",
     Why.HEAD: "it is not sealed with the key of this home, so newest lines may be cut off, or oldest ones removed",
@@ -120,11 +122,12 @@ def chained(key: bytes, after: Mark, entries: Iterable[Entry]) -> list[Line]:
 
 
 def first_break(
-    key: bytes, lines: Iterable[Line], after: Mark, last: Mark, known: Sequence[Mark] = ()
+    key: bytes, lines: Iterable[Line], after: Mark, last: Mark | None, known: Iterable[Mark] = ()
 ) -> Broken | None:
     """The first of ``lines`` (in order) that does not follow from the one before, from ``after`` up to ``last``.
 
-    ``known`` are places that the trail is known to have passed; those up to ``after`` are not looked at.
+    ``known`` are places that the trail is known to have passed; those up to ``after`` are not looked at. Without a
+    ``last`` the lines may end anywhere, before what is known too.
     """
     wanted = {mark for mark in known if mark.id > after.id}
     numbers = {mark.id for mark in wanted}
@@ -138,6 +141,8 @@ def first_break(
             wanted.discard(running)
             if any(mark.id == line.id for mark in wanted):
                 return Broken(line.id, Why.OTHER)
+    if last is None:
+        return None
     if running.id < last.id:
         return Broken(running.id + 1, Why.MISSING)
     if running != last:
@@ -145,10 +150,10 @@ def first_break(
     return Broken(last.id + 1, Why.CUT) if wanted else None
 
 
-def _wrong(key: bytes, before: Mark, line: Line, last: Mark) -> Why | None:
+def _wrong(key: bytes, before: Mark, line: Line, last: Mark | None) -> Why | None:
     if line.id != before.id + 1:
         return Why.MISSING
-    if line.id > last.id:
+    if last is not None and line.id > last.id:
         return Why.BEYOND
     if line.hash != line_hash(key, before.hash, line.id, line.entry):
         return Why.ALTERED

@@ -78,10 +78,12 @@ def lines_of(path: Path) -> Iterator[Line]:
     next(contents, None)
     for values in contents:
         try:
-            number, stored = int(values.pop("id")), str(values.pop("hash"))
-            yield Line(number, Entry(**values), stored)
-        except (KeyError, TypeError, ValueError):
-            raise HomeError(f"{path} holds something that is no line of the audit trail") from None
+            number, stored, entry = values.pop("id"), values.pop("hash"), Entry(**values)
+        except (KeyError, TypeError):
+            number, stored, entry = None, None, None
+        if entry is None or not isinstance(entry.details, dict) or not isinstance(number, int):
+            raise HomeError(f"{path} holds something that is no line of the audit trail")
+        yield Line(number, entry, str(stored))
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from ..database.engine import Database
 from ..errors import HomeError, StorageUnavailable
-from .chain import Broken, Entry, Head, Mark, first_break, is_sealed
+from .chain import PRUNED_EVENT, Broken, Entry, Head, Mark, first_break, is_sealed
 from .checkpoint import locked
 from .exported import ExportedFile, write_lines
 from .store import delete_pruned, extend, read_head, read_lines, snapshot
@@ -19,6 +19,7 @@ from .store import delete_pruned, extend, read_head, read_lines, snapshot
 # A file at most, so that a rotation holds the writer up for a second and its memory stays small.
 FILE_LINES = 20_000
 _AGE_LOOK_SECONDS = 600.0
+_FILES = "lines-*.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,10 @@ class Rotation:
             hour=0, minute=0, second=0, microsecond=0
         )
         return self.prune(Wanted(before=end.isoformat(timespec="microseconds")))
+
+    def files(self) -> list[Path]:
+        """The files of pruned lines that are in the directory."""
+        return sorted(path for path in self._directory.glob(_FILES) if path.is_file())
 
     @property
     def _step(self) -> int:
@@ -136,4 +141,4 @@ def _pruned(file: ExportedFile, actor: str | None, broken: Broken | None) -> Ent
     if broken is not None:
         details |= {"broken_line": broken.id, "why": str(broken.why)}
     at = datetime.now(UTC).isoformat(timespec="microseconds")
-    return Entry(at, "audit.pruned", actor, "ok" if broken is None else "broken", None, None, details)
+    return Entry(at, PRUNED_EVENT, actor, "ok" if broken is None else "broken", None, None, details)

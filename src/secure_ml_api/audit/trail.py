@@ -13,11 +13,12 @@ from typing import Any
 from ..database.engine import Database
 from ..errors import HomeError, SecureMlApiError
 from ..telemetry.client_certificates import current_client_certificate
-from .chain import Broken, Entry, Head, Line, Mark, Why, first_break, is_sealed
+from .chain import Broken, Entry, Head, Line, Mark
 from .checkpoint import Checkpoint
 from .exported import ExportedFile, write_lines
 from .rotation import NEVER, Retention, Rotation, Wanted
 from .store import broken_head, newest_lines, read_head, read_lines, snapshot
+from .verifying import Verdict, verdict
 from .writer import Writer
 
 log = logging.getLogger(__name__)
@@ -87,32 +88,22 @@ class AuditTrail:
         if not self.flush(timeout_seconds) and self._writer is not None:
             log.error("%d lines of the audit trail could not be written and are lost", self._writer.unwritten)
 
-    def verify(
-        self, known: Iterable[Mark] = (), *, after: Mark | None = None, before: Iterable[Line] = ()
-    ) -> Broken | None:
-        """Read the whole trail and recompute its chain: the first broken line, or None.
+    def verify(self, known: Iterable[Mark] = (), files: Iterable[Path] = ()) -> Verdict:
+        """Recompute the chain of the whole trail, of the files of pruned lines in the directory, and of ``files``.
 
         Whoever can write to the database, and has no key, cannot alter, remove, insert or move a line unnoticed. Lines
         cut off the end together with an older head are noticed by this home's checkpoint and by ``known``: places that
-        the trail has passed, from the log. ``before`` are pruned lines, from files, behind ``after``, which is
-        otherwise where pruning stopped. Raises StorageUnavailable, and OperatorError for a checkpoint or a key that
-        cannot be read.
+        the trail has passed, from the log. ``files`` are exported ones; what they hold may be in the database too.
+        Raises StorageUnavailable, and OperatorError for a file, a checkpoint or a key that cannot be read.
         """
         key = self._key()
         # Before the trail is looked at: lines written meanwhile come after it.
         passed = [*known] if self._checkpoint is None else [*known, self._checkpoint.read(key)]
         with snapshot(self._database) as connection:
             found = read_head(connection)
-            if found is None:
-                return Broken(0, Why.HEAD)
-            head, sealed = found
-            broken = None
-            if after is not None:
-                pruned = [mark for mark in passed if mark.id <= head.anchor.id]
-                broken = first_break(key, before, after, head.anchor, pruned)
-            kept = read_lines(connection, head.anchor.id)
-            broken = broken or first_break(key, kept, head.anchor, head.last, passed)
-            return broken if broken is not None or is_sealed(key, head, sealed) else Broken(head.last.id, Why.HEAD)
+            # After it: what is pruned meanwhile is in a file and in the database.
+            kept = [] if self._rotation is None else self._rotation.files()
+            return verdict(key, connection, found, passed, [*kept, *files])
 
     def verify_head(self) -> Broken | None:
         """As ``verify``, but of the lines only the one that the checkpoint names is looked at; raises as ``verify``."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from .common import home_option, json_option, load, say
 if TYPE_CHECKING:
     from ..audit.chain import Broken, Line, Mark
     from ..audit.trail import AuditTrail
+    from ..audit.verifying import Span
 
 _MARK = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
@@ -50,29 +50,35 @@ def _marks(_context: click.Context, _parameter: click.Parameter, values: tuple[s
 def verify(files: tuple[Path, ...], known: tuple[Mark, ...], home: Path, as_json: bool) -> None:
     """Recompute the whole chain; exit with 1, naming the first broken line and what that means, unless it holds.
 
-    FILES are pruned lines, which are verified too; together they have to reach up to the lines in the database. The
-    log tells the head of the trail every hour: with --expect LINE:HASH a trail that was set back to an older copy is
-    noticed even when this home was set back with it.
+    Pruned lines are looked at in the home's audit/lines-*.jsonl, and exported ones in FILES; what they hold may be in
+    the database too, and is the same then. Pruned lines that are in none of these are told, and nothing is said of
+    them: name the file where it is kept elsewhere. The log tells the head of the trail every hour: with --expect
+    LINE:HASH a trail that was set back to an older copy is noticed even when this home was set back with it.
     """
-    from ..audit.exported import lines_of, read_start
-
-    ordered = sorted(files, key=lambda path: read_start(path).id)
-    after = read_start(ordered[0]) if ordered else None
     with _opened(home) as trail:
-        broken = trail.verify(known, after=after, before=chain.from_iterable(map(lines_of, ordered)))
-        head = trail.head()
-    first = head.anchor.id + 1 if after is None else after.id + 1
-    payload: dict[str, Any] = {"ok": broken is None, "first": first, "last": head.last.id, "hash": head.last.hash}
-    if broken is None:
-        say(
-            payload,
-            as_json,
-            [f"lines {first} to {head.last.id} are as they were written; the last is {head.last.hash}"],
-        )
+        verdict = trail.verify(known, files)
+    seen, last = list(verdict.seen), verdict.head.last
+    payload: dict[str, Any] = {
+        "ok": verdict.broken is None,
+        "first": seen[-1].first,
+        "last": last.id,
+        "hash": last.hash,
+        "not_looked_at": [{"first": span.first, "last": span.last} for span in verdict.unseen],
+    }
+    if verdict.broken is None:
+        told = [f"lines {_numbers(seen)} are as they were written; the last is {last.hash}"]
+        if verdict.unseen:
+            told.append(
+                f"lines {_numbers(verdict.unseen)} are in no file here and were not looked at: name theirs too "
+                "(`audit list --event audit.pruned` tells their names)"
+            )
+        say(payload, as_json, told)
         return
+    broken, file = verdict.broken, verdict.file
     payload["broken"] = {"line": broken.id, "why": str(broken.why), "means": broken.why.meaning}
+    payload["broken"]["file"] = None if file is None else str(file)
     say(payload, as_json, [])
-    raise OperatorError(_complaint(broken))
+    raise OperatorError(_complaint(broken, file))
 
 
 @command.command(name="list")
@@ -133,11 +139,16 @@ def _opened(home: Path) -> Iterator[AuditTrail]:
         yield stores.trail
 
 
-def _complaint(broken: Broken) -> str:
+def _complaint(broken: Broken, file: Path | None) -> str:
+    where, kept = ("", "the database") if file is None else (f" in {file}", "the file")
     return (
-        f"the audit trail is broken at line {broken.id}: {broken.why}. This means: {broken.why.meaning}. Keep a copy "
-        "of the database as it is, and compare it with backups and with the heads in the log"
+        f"the audit trail is broken at line {broken.id}{where}: {broken.why}. This means: {broken.why.meaning}. Keep a "
+        f"copy of {kept} as it is, and compare it with backups and with the heads in the log"
     )
+
+
+def _numbers(spans: Iterable[Span]) -> str:
+    return " and ".join(f"{span.first} to {span.last}" for span in spans)
 
 
 def _shown(line: Line) -> dict[str, Any]:

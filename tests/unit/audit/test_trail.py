@@ -80,7 +80,7 @@ def test_lines_that_find_no_room_are_counted_logged_once_and_the_gap_is_written(
     (gap,) = [line.entry for line in trail.newest(5) if line.entry.event == "audit.dropped"]
     assert (gap.outcome, gap.details["lines"]) == ("lost", 2)
     assert gap.details["since"] <= gap.at
-    assert trail.verify() is None
+    assert trail.verify().broken is None
 
 
 def test_lines_that_are_lost_with_their_process_are_logged(
@@ -103,7 +103,7 @@ def test_head_is_told_to_the_log_where_another_machine_keeps_it(
         last = trail.newest(1)[0]
     told = [record.getMessage() for record in caplog.records if "stands at" in record.getMessage()]
     assert len(told) == 1
-    assert trail.verify([Mark(1, trail.newest(3)[0].hash)]) is None
+    assert trail.verify([Mark(1, trail.newest(3)[0].hash)]).broken is None
     assert told[0].endswith(trail.newest(3)[0].hash)
     assert last.id == 3
 
@@ -130,7 +130,7 @@ def test_control_characters_and_long_texts_are_made_harmless(database: Database)
     assert len(line.actor) == 600
     assert line.address == "\ufffd[31m"
     assert line.details == {"note": "line\ufffd\ufffdline"}
-    assert trail.verify() is None
+    assert trail.verify().broken is None
 
 
 def test_forked_worker_writes_its_own_lines(database: Database) -> None:
@@ -145,4 +145,4 @@ def test_forked_worker_writes_its_own_lines(database: Database) -> None:
     trail.record("parent", actor=None, outcome="ok")
     assert trail.flush(30)
     assert sorted(events(database)) == ["child", "parent"]
-    assert trail.verify() is None
+    assert trail.verify().broken is None

@@ -38,7 +38,7 @@ def test_whole_trail_exits_with_0_and_tells_its_head(lodge: Lodge, run: Console)
     ran = run("audit", "verify", "--json")
     head = lodge.stores.trail.head().last
     assert ran.status == 0
-    assert json.loads(ran.stdout) == {"ok": True, "first": 1, "last": head.id, "hash": head.hash}
+    assert json.loads(ran.stdout) == {"ok": True, "first": 1, "last": head.id, "hash": head.hash, "not_looked_at": []}
 
 
 def test_broken_trail_exits_with_1_and_names_the_line_and_what_it_means(lodge: Lodge, run: Console) -> None:
@@ -78,6 +78,7 @@ def test_exported_file_verifies_and_is_never_overwritten(lodge: Lodge, run: Cons
     told = json.loads(run("audit", "export", str(file), "--json").stdout)
     assert (told["first"], told["last"], told["lines"], told["pruned"]) == (1, 5, 5, False)
     assert len(file.read_text().splitlines()) == 6
+    assert json.loads(run("audit", "verify", str(file), "--json").stdout)["first"] == 1
     again = run("audit", "export", str(file))
     assert again.status == 1
     assert "exists already" in again.stderr
@@ -87,13 +88,35 @@ def test_pruned_lines_verify_together_with_those_that_stayed(lodge: Lodge, run: 
     files = [str(tmp_path / name) for name in ("a.jsonl", "b.jsonl")]
     for file, up_to in zip(files, ("2", "4"), strict=True):
         assert json.loads(run("audit", "export", file, "--up-to", up_to, "--prune", "--json").stdout)["pruned"]
-    assert json.loads(run("audit", "verify", "--json").stdout)["first"] == 5
+    alone = json.loads(run("audit", "verify", "--json").stdout)
+    assert (alone["first"], alone["not_looked_at"]) == (5, [{"first": 1, "last": 4}])
     assert json.loads(run("audit", "verify", *reversed(files), "--json").stdout)["first"] == 1
     ran = run("audit", "verify", files[0])
-    assert ran.status == 1
-    assert "line 3: the line is missing" in ran.stderr
+    assert ran.status == 0
+    assert "lines 3 to 4 are in no file here and were not looked at" in ran.stdout
     pruned = json.loads(run("audit", "list", "--event", "audit.pruned", "--json").stdout)
     assert [line["actor"].split("=")[0] for line in pruned] == ["operator:uid"] * 2
+
+
+def test_exported_file_that_differs_from_the_database_is_named_with_its_line(
+    lodge: Lodge, run: Console, tmp_path: Path
+) -> None:
+    file = tmp_path / "copy.jsonl"
+    run("audit", "export", str(file))
+    file.write_text(file.read_text().replace("actor-3", "actor-x"))
+    ran = run("audit", "verify", str(file), "--json")
+    assert (ran.status, json.loads(ran.stdout)["broken"]["file"]) == (1, str(file))
+    assert f"broken at line 3 in {file}: the line, or its hash, was altered" in ran.stderr
+
+
+def test_file_of_pruned_lines_in_the_home_is_looked_at_unnamed(lodge: Lodge, run: Console, tmp_path: Path) -> None:
+    file = tmp_path / "home" / "audit" / "lines-000000000001-000000000003.jsonl"
+    run("audit", "export", str(file), "--up-to", "3", "--prune")
+    assert run("audit", "verify").stdout.startswith("lines 1 to 6 are as they were written")
+    file.write_text(file.read_text().replace("actor-2", "actor-x"))
+    ran = run("audit", "verify")
+    assert ran.status == 1
+    assert f"broken at line 2 in {file}" in ran.stderr
 
 
 def test_nothing_to_prune_says_so(lodge: Lodge, run: Console, tmp_path: Path) -> None:

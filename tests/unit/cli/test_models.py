@@ -100,7 +100,7 @@ def test_changes_to_models_are_in_the_audit_trail_refused_ones_too(terminal: Ter
     settings = read_settings(terminal.home, {})
     database = Database(settings.database_url, 2.0)
     try:
-        assert open_trail(settings, database).verify() is None
+        assert open_trail(settings, database).verify().broken is None
         with database.session() as session:
             rows = session.execute(select(audit.c.event, audit.c.outcome).order_by(audit.c.id)).all()
     finally:

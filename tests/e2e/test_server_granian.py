@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from support.hosts import GOOD_HOSTS, WITHOUT_ONE_GOOD_HOST
+from support.problems import assert_is_listed
 from support.server import STAND_IN, RunningServer, reply_of, wait_until
 
 GRANIAN = {"SECURE_ML_API_SERVER__WORKER_CLASS": "granian"}
@@ -64,6 +65,7 @@ def test_request_that_is_refused_here_gets_a_problem_that_quotes_nothing(
     assert b"content-type: application/problem+json" in head
     assert b"connection: close" in head
     assert json.loads(body)["status"] == status
+    assert_is_listed(json.loads(body))
     assert b"canary" not in answer
     assert b"granian" not in answer
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from support.hosts import GOOD_HOSTS, WITHOUT_ONE_GOOD_HOST
+from support.problems import assert_is_listed
 from support.server import STAND_IN, Reply, RunningServer
 
 pytestmark = pytest.mark.usefixtures("worker_class")
@@ -50,6 +51,7 @@ def assert_is_problem(reply: Reply, status: int) -> None:
     assert "server" not in reply.headers
     fields = json.loads(reply.body)
     assert fields["status"] == status
+    assert_is_listed(fields)
     assert fields["request_id"] == reply.headers["x-request-id"]
 
 
@@ -146,6 +148,7 @@ def test_slow_body_under_v2_gets_the_errors_of_that_protocol(server: RunningServ
     assert reply.status == 408
     assert reply.headers["content-type"] == "application/json"
     assert reply.json()["error"] == reply.json()["detail"]
+    assert reply.json()["type"] == "/docs#body_too_slow"
 
 
 def test_connection_that_sends_nothing_is_closed_without_a_word(server: RunningServer) -> None:

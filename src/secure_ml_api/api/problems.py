@@ -36,17 +36,21 @@ STATUSES: dict[type[Refusal], tuple[int, str]] = {
     errors.DeadlineExceeded: (504, "Deadline exceeded"),
 }
 
-# What HTTP itself refuses, before any refusal of ours.
+# What HTTP itself refuses, before any refusal of ours; here by Flask, or by the server without the application.
 TITLES = {
     400: ("bad_request", "Bad request", "the request is not well-formed HTTP, or does not name its host once"),
     404: ("no_such_route", "No such route", "there is nothing at this address; /openapi.json lists what there is"),
     405: ("method_not_allowed", "Method not allowed", "this address does not answer to this method"),
     408: ("too_slow", "Request too slow", "the request did not arrive in time"),
+    411: ("length_required", "Length required", "this server wants to know the length of a body in advance"),
     413: ("body_too_large", "Body too large", "the body is larger than this server takes"),
     414: ("address_too_long", "Address too long", "the request line is longer than this server takes"),
     415: ("unsupported_content", "Unsupported content", "this content type is not read here"),
+    417: ("expectation_failed", "Expectation failed", "the only expectation that is met is 100-continue"),
     431: ("headers_too_large", "Headers too large", "the header block is larger than this server takes"),
     500: ("internal_error", "Internal error", "something went wrong here; the operators can find it by the request id"),
+    501: ("coding_not_spoken", "Transfer coding not spoken", "the only transfer coding that is understood is chunked"),
+    505: ("version_not_spoken", "HTTP version not spoken", "only HTTP/1.0 and HTTP/1.1 are spoken here"),
 }
 
 

@@ -20,7 +20,8 @@ An error is a problem document (RFC 9457, `application/problem+json`), but where
 - what `/oauth/token`, `/oauth/revoke` and `/oauth/introspect` refuse by the rules of OAuth is `application/json` with
   `error` (such as `invalid_scope`) and `error_description`, as RFC 6749 section 5.2 has it.
 
-The `type` of a problem document ends with one of these:
+What is refused before it reaches a route is told in the same form; only what the engine of the worker class `granian`
+takes for no HTTP gets a bare status line. The `type` of a problem document ends with one of these:
 
 | problem | status | title | when |
 | --- | --- | --- | --- |

@@ -18,7 +18,7 @@ from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
 from .answer import Answer, Body, GivenUp
 from .connection import Connection
-from .error_pages import error_answer
+from .error_pages import error_answer, problem_of
 from .host_field import names_its_host
 from .plain_answer import whole_answer
 from .unreader import HeadTooSlow
@@ -33,20 +33,6 @@ _STATUSES: tuple[tuple[type[Exception], int], ...] = (
     (http_errors.UnsupportedTransferCoding, 501),
     (http_errors.InvalidHTTPVersion, 505),
 )
-DETAILS = {
-    400: "the request is not well-formed HTTP, or does not name its host once",
-    408: "the request did not arrive in time",
-    411: "this server wants to know the length of a body in advance",
-    414: "the request line is too long",
-    417: "the only expectation that is met is 100-continue",
-    431: "the header fields are too long or too many",
-    500: "something went wrong here; the operators can find the cause by the request id",
-    501: "the only transfer coding that is understood is chunked",
-    503: "this worker has all the requests that it can answer in time",
-    504: "the deadline of the request passed",
-    505: "only HTTP/1.0 and HTTP/1.1 are spoken here",
-}
-REASONS = {408: "too_slow", 503: "overloaded", 500: "internal_error", 504: "deadline_exceeded"}
 
 
 class Exchanges:
@@ -103,7 +89,8 @@ class Exchanges:
         if not connection.may_answer():
             return False
         request_id = new_request_id()
-        self._metrics.rejected(REASONS.get(status, "bad_request"))
+        problem = problem_of(status, has_head=connection.has_head)
+        self._metrics.rejected(problem.reason)
         access = Access(
             request_id=request_id,
             method="",
@@ -118,8 +105,7 @@ class Exchanges:
         try:
             connection.sock.setblocking(False)
             answer = error_answer(
-                status,
-                DETAILS[status],
+                problem,
                 request_id,
                 under_v2=connection.is_under_v2,
                 retry_after_seconds=retry_after_seconds,

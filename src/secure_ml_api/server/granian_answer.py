@@ -10,8 +10,7 @@ from typing import Any
 from ..telemetry.logs import Access, log_access
 from ..telemetry.metrics import Metrics
 from ..telemetry.request_ids import new_request_id
-from .error_pages import problem_body
-from .exchange import DETAILS, REASONS
+from .error_pages import content_type, problem_body, problem_of
 from .granian_inner import Exchange
 from .granian_request import Environ
 
@@ -45,7 +44,8 @@ class Answers:
     def refuse(self, environ: Environ, exchange: Exchange, status: int) -> None:
         """Answer without the application and close the connection; ``environ`` may be all but empty."""
         request_id = new_request_id()
-        self._metrics.rejected(REASONS.get(status, "bad_request"))
+        problem = problem_of(status, has_head=True)
+        self._metrics.rejected(problem.reason)
         access = Access(
             request_id=request_id,
             method="",
@@ -61,14 +61,14 @@ class Answers:
         headers = [
             _CLOSE,
             _NOBODY,
-            ("Content-Type", "application/json" if under_v2 else "application/problem+json"),
+            ("Content-Type", content_type(under_v2=under_v2)),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
             ("X-Request-Id", request_id),
         ]
         if status == 503:
             headers.append(("Retry-After", "1"))
-        exchange.response_bytes(status, headers, problem_body(status, DETAILS[status], request_id, under_v2=under_v2))
+        exchange.response_bytes(status, headers, problem_body(problem, request_id, under_v2=under_v2))
 
     def _run(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
         begun: list[Any] = []

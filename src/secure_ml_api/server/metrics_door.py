@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..api.problems import PROBLEM_JSON
 from ..telemetry.request_ids import request_id_from
-from .error_pages import problem_body
+from .error_pages import problem_body, problem_of
+
+_DETAIL = "this port answers GET /metrics and nothing else"
 
 StartResponse = Callable[..., Any]
 Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -30,11 +33,11 @@ class MetricsDoor:
         request_id = request_id_from(environ.get("HTTP_X_REQUEST_ID"))
         allow: list[tuple[str, str]] = []
         if environ["PATH_INFO"] != "/metrics":
-            status, content_type = "404 Not Found", "application/problem+json"
-            body = problem_body(404, "this port answers GET /metrics and nothing else", request_id)
+            status, content_type = "404 Not Found", PROBLEM_JSON
+            body = problem_body(problem_of(404)._replace(detail=_DETAIL), request_id)
         elif environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            status, content_type, allow = "405 Method Not Allowed", "application/problem+json", [("Allow", "GET, HEAD")]
-            body = problem_body(405, "this port answers GET /metrics and nothing else", request_id)
+            status, content_type, allow = "405 Method Not Allowed", PROBLEM_JSON, [("Allow", "GET, HEAD")]
+            body = problem_body(problem_of(405)._replace(detail=_DETAIL), request_id)
         else:
             status = "200 OK"
             body, content_type = self._exposition()

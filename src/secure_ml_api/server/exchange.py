@@ -133,6 +133,8 @@ class Exchanges:
         return False
 
     def _answer(self, request: Any, connection: Connection) -> bool:
+        if _wants_close(request):
+            request.force_close()
         if connection.was_told_to_continue:
             request._expected_100_continue = False  # noqa: SLF001 — gunicorn would tell it a second time
         answer, environ = wsgi.create(
@@ -144,6 +146,8 @@ class Exchanges:
             response_class=Answer,
             response_args=(partial(connection.write, patience_seconds=self._write_seconds), self._is_last),
         )
+        # To nothing here can be upgraded, and who is asked in vain goes on as if not asked (RFC 9110 section 7.8).
+        environ.pop("HTTP_UPGRADE", None)
         if connection.client_certificate is not None:
             environ[CLIENT_CERTIFICATE] = connection.client_certificate
         environ["wsgi.multithread"] = True
@@ -176,6 +180,8 @@ class Exchanges:
 
 def _refused(request: Any) -> int | None:
     """The status for what gunicorn's parser takes and this server does not; None for what is to be answered."""
+    if request.version > (1, 1):
+        return 505  # gunicorn takes what comes after for the like of it, and answers in the same
     host = None
     for name, value in request.headers:
         if name == "HOST":
@@ -183,6 +189,14 @@ def _refused(request: Any) -> int | None:
         elif name == "TRANSFER-ENCODING" and value.lower() != "chunked":
             return 501  # of the codings that gunicorn takes, none is ever undone
     return None if names_its_host(host, needs_one=request.version >= (1, 1)) else 400
+
+
+def _wants_close(request: Any) -> bool:
+    """Whether ``close`` is among the options of the connection; gunicorn finds it where it is the only one."""
+    return any(
+        name == "CONNECTION" and any(option.strip(" \t").lower() == "close" for option in value.split(","))
+        for name, value in request.headers
+    )
 
 
 class _AnswerBroken(Exception):

@@ -68,6 +68,7 @@ def environ_of(scope: Any, constants: Environ, limits: Any) -> Environ:
         "SERVER_PORT": server_port,
     }
     _add_fields(environ, scope.headers, limits)
+    environ.pop("HTTP_UPGRADE", None)  # to nothing here can be upgraded
     if not names_its_host(environ.get("HTTP_HOST"), needs_one=scope.http_version != "1"):
         raise Refused(400)
     if environ.get("HTTP_EXPECT", "100-continue").lower() != "100-continue":

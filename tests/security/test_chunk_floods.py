@@ -1,4 +1,4 @@
-"""Bodies of very many very small chunks, each of which costs the parser more than a byte is worth."""
+"""Bodies of very many very small chunks, each of which costs the parser more than a byte is worth; and of huge ones."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def test_a_body_of_too_many_chunks_is_refused_before_a_thread_reads_it(server: R
 
 def test_a_body_of_many_chunks_is_read(server: RunningServer) -> None:
     assert _answer(server, b"3\r\nrow\r\n" * 10_000 + b"0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("size", [b"ffffffffffffffff1e", b"7fffffff"])
+def test_a_chunk_that_is_longer_than_any_body_is_refused_before_it_is_sent(server: RunningServer, size: bytes) -> None:
+    assert _answer(server, size + b"\r\nhello").startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("coding", [b"gzip, chunked", b"compress, chunked", b"deflate, chunked"])

@@ -91,7 +91,7 @@ def check_gathering(sent: bytes, piece_bytes: int) -> None:
     And in whatever pieces it comes, it ends where the parser ends it.
     """
     at_once, connection = gathered(sent, len(sent))
-    if connection.is_too_long or connection.has_too_many_chunks:
+    if connection.is_too_long or connection.chunks_refused_with is not None:
         return
     read = parsed(connection)
     if at_once.end is None:

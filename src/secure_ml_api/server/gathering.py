@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from ..auth.client_authentication import FORM_LIMIT_BYTES
 
-_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+_SIZE = re.compile(rb"[0-9A-Fa-f]+")
 _LONGEST_LINE = 4096
 # Each costs microseconds to find, however short it is. Who sends each row in a chunk can send so many rows.
 _MOST_CHUNKS = 16_384
@@ -78,17 +78,23 @@ class Room:
 
 
 class Chunks:
-    """Looks for the end of a chunked body that begins at ``begin``, in bytes that come bit by bit."""
+    """Looks for the end of a chunked body that begins at ``begin``, in bytes that come bit by bit.
 
-    def __init__(self, begin: int) -> None:
+    A body is no longer than ``limit_bytes``.
+    """
+
+    def __init__(self, begin: int, limit_bytes: int) -> None:
         self._next = begin
+        self._limit_bytes = limit_bytes
         self._found = 0
         self.is_odd = False
         """Whether something was no chunk, or one of a kind of which the parser may wait for the rest."""
         self.are_too_many = False
+        self.is_too_large = False
+        """Whether a chunk is told to be longer than any body: whatever of it comes, it is refused."""
 
     def end(self, received: bytearray) -> int | None:
-        """Where the body ends in all that was ``received``; None when more has to come, and when there are too many.
+        """Where the body ends in all that was ``received``; None when more has to come, and when it will be refused.
 
         What is odd is an end, too: it is for gunicorn's parser, which refuses it or reads on.
         """
@@ -99,10 +105,14 @@ class Chunks:
             size = _SIZE.fullmatch(received[self._next : line_end].partition(b";")[0].strip())
             if size is None:
                 return self._odd(received)
-            if int(size[0], 16) == 0:
+            size_bytes = int(size[0], 16)
+            if size_bytes > self._limit_bytes:
+                self.is_too_large = True
+                return None
+            if size_bytes == 0:
                 end = received.find(b"\r\n\r\n", line_end)
                 return end + 4 if end >= 0 else self._unended(len(received) - line_end, received)
-            after = line_end + 2 + int(size[0], 16)
+            after = line_end + 2 + size_bytes
             if not b"\r\n".startswith(received[after : after + 2]):
                 return self._odd(received)
             self._next = after + 2

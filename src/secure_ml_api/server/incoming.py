@@ -61,8 +61,11 @@ class Incoming(Outgoing):
         return (self._head_bytes if self.has_head else len(self._pending)) > HEAD_LIMIT_BYTES
 
     @property
-    def has_too_many_chunks(self) -> bool:
-        return self._chunks is not None and self._chunks.are_too_many
+    def chunks_refused_with(self) -> int | None:
+        """The status that refuses the chunks which have come, where they are too many or one is too long."""
+        if self._chunks is None:
+            return None
+        return 413 if self._chunks.is_too_large else 400 if self._chunks.are_too_many else None
 
     @property
     def is_complete(self) -> bool:
@@ -160,7 +163,7 @@ class Incoming(Outgoing):
             if not declared.expectation:
                 self._head_before, self._length_before = head, declared.length
         elif declared.is_chunked:
-            self._chunks = Chunks(head_bytes)
+            self._chunks = Chunks(head_bytes, self._longest_body_bytes)
             self._needed_bytes = sys.maxsize
         self._body_grew(0)
         if declared.expectation and not self.is_complete:

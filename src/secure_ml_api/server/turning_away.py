@@ -85,11 +85,11 @@ class TurningAway(WaitingConnections):
         self._look_at_rest(connection)
 
     def _look_at_rest(self, connection: Connection) -> None:
-        """Refuse what need not come whole for that: too long a header block, a long body while there is no room."""
+        """Refuse what need not come whole for that: what is too long, and a long body while there is no room."""
         if connection.is_too_long:
             self._refuse(connection, 431)
-        elif connection.has_too_many_chunks:
-            self._refuse(connection, 400)
+        elif (status := connection.chunks_refused_with) is not None:
+            self._refuse(connection, status)
         elif connection.body_bytes > GATHERED_BODY_BYTES:
             seconds = self._shedding.refusal(connection, len(self._in_hand))
             if seconds is not None:

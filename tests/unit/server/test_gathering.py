@@ -16,7 +16,7 @@ _WHOLE = b"5;ext=1\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
 def test_end_of_a_chunked_body_is_found_with_its_last_byte(chunks: list[bytes], data: st.DataObject) -> None:
     body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body) - 1), max_size=6)))
-    scan = Chunks(begin=4)
+    scan = Chunks(begin=4, limit_bytes=1000)
     for cut in cuts:
         assert scan.end(bytearray(b"head" + body[:cut])) is None
     assert scan.end(bytearray(b"head" + body + b"GET /next")) == 4 + len(body)
@@ -24,7 +24,7 @@ def test_end_of_a_chunked_body_is_found_with_its_last_byte(chunks: list[bytes], 
 
 
 def test_extensions_and_trailers_belong_to_the_body() -> None:
-    scan = Chunks(begin=0)
+    scan = Chunks(begin=0, limit_bytes=1000)
     for length in range(len(_WHOLE)):
         assert scan.end(bytearray(_WHOLE[:length])) is None
     assert scan.end(bytearray(_WHOLE)) == len(_WHOLE)
@@ -32,16 +32,32 @@ def test_extensions_and_trailers_belong_to_the_body() -> None:
 
 @pytest.mark.parametrize(
     "nonsense",
-    [b"canary\r\n", b"5\r\nhelloXX", b"-1\r\n", b"\r\n", b"fffffffff\r\n", b"5" * 5000, b"0\r\n" + b"x: y" * 2000],
+    [b"canary\r\n", b"5\r\nhelloXX", b"-1\r\n", b"\r\n", b"5" * 5000, b"0\r\n" + b"x: y" * 2000],
 )
 def test_what_is_no_chunk_counts_as_an_end_and_as_odd(nonsense: bytes) -> None:
-    scan = Chunks(begin=0)
+    scan = Chunks(begin=0, limit_bytes=1000)
     assert scan.end(bytearray(nonsense)) == len(nonsense)
     assert scan.is_odd
 
 
+@pytest.mark.parametrize("size", [b"3e9", b"ffffffff", b"ffffffffffffffff1e", b"f" * 4000, b"fffffffff;ext=1"])
+def test_chunk_that_is_longer_than_any_body_is_known_by_its_first_line(size: bytes) -> None:
+    scan = Chunks(begin=0, limit_bytes=1000)
+    assert scan.end(bytearray(size)) is None
+    assert not scan.is_too_large
+    assert scan.end(bytearray(size + b"\r\nhello")) is None
+    assert scan.is_too_large
+
+
+@pytest.mark.parametrize("size", [b"3e8", b"00000000000000000005"])
+def test_chunk_that_is_no_longer_than_a_body_is_waited_for(size: bytes) -> None:
+    scan = Chunks(begin=0, limit_bytes=1000)
+    assert scan.end(bytearray(size + b"\r\nhe")) is None
+    assert not scan.is_too_large
+
+
 def test_chunks_without_end_are_not_counted_for_ever() -> None:
-    scan, body = Chunks(begin=0), bytearray(b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n")
+    scan, body = Chunks(begin=0, limit_bytes=1000), bytearray(b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n")
     assert scan.end(body) is None
     assert scan.are_too_many
     assert scan._next < len(body) / 2

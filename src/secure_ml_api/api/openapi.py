@@ -33,7 +33,7 @@ _SCOPES = {
     "predict:NAME": "Predict with the model NAME.",
     "predict:*": "Predict with every model.",
     "models:admin": "Load, unload and list models.",
-    "clients:admin": "Look after client applications.",
+    "clients:admin": "Ask `/oauth/introspect` about the tokens of other clients, too.",
 }
 _DESCRIPTION = """Trained models behind scoped tokens and exact quotas. Ask `/oauth/token` for an access token, then
 send it as `Authorization: Bearer …`. Every error is a problem document (RFC 9457) with the request's id; quotas are

@@ -41,7 +41,8 @@ def create(
 ) -> None:
     """Register the client application NAME and print its id and secret, the secret this once.
 
-    Scopes: models:read, predict:NAME, predict:*, models:admin, clients:admin.
+    Scopes: models:read, predict:NAME, predict:*, models:admin; and clients:admin, to introspect the tokens of other
+    clients.
     """
     names = _names(scopes)
 
@@ -95,7 +96,7 @@ def set_scopes(*, client: str, scopes: tuple[str, ...], home: Path, as_json: boo
     """Let CLIENT do this and nothing else from now on.
 
     Tokens that it has lose what it loses at once, and gain nothing beyond what they were issued for. Scopes:
-    models:read, predict:NAME, predict:*, models:admin, clients:admin.
+    models:read, predict:NAME, predict:*, models:admin; and clients:admin, to introspect the tokens of other clients.
     """
     names = _names(scopes)
     _say_client(_run(home, "client.set_scopes", lambda stores: stores.clients.set_scopes(client, names)), as_json)

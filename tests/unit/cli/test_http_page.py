@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from secure_ml_api.api.operations import OPERATIONS
@@ -22,3 +23,9 @@ def test_every_route_has_its_place_on_the_page_and_says_what_it_needs() -> None:
         assert operation.summary in after
         needs = next(line for line in after.splitlines() if line.startswith("| needs |"))
         assert all(f"`{scope}`" in needs for scope in operation.scopes)
+
+
+def test_scope_that_opens_no_route_names_the_one_that_says_more_with_it() -> None:
+    needed = {scope for operation in OPERATIONS for scope in operation.scopes}
+    for scope, text in re.findall(r"^\| `([a-z]+:\S+)` \| (.*) \|$", render(), re.MULTILINE):
+        assert scope in needed or any(f"`{operation.path}`" in text for operation in OPERATIONS), scope

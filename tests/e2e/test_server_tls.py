@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,13 +37,14 @@ def signed(authority: Authority, worker_class: str) -> Signed:
 def server(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, signed: Signed, worker_class: str
 ) -> Iterator[RunningServer]:
-    """Two workers, as each has to find out by itself that files changed."""
-    home = tmp_path_factory.mktemp("tls") / "home"
-    options = ("--workers", "2", "--threads", "4")
-    with RunningServer(
-        home, *options, command=STAND_IN, environ=signed.settings(), tls=authority.trusting()
-    ) as running:
+    with serving(tmp_path_factory.mktemp("tls") / "home", authority, signed) as running:
         yield running
+
+
+def serving(home: Path, authority: Authority, signed: Signed) -> RunningServer:
+    """Two workers, as each has to find out by itself that files changed."""
+    options = ("--workers", "2", "--threads", "4")
+    return RunningServer(home, *options, command=STAND_IN, environ=signed.settings(), tls=authority.trusting())
 
 
 def thumbprint_shown(server: RunningServer, authority: Authority) -> str:
@@ -169,23 +171,25 @@ def test_changed_certificate_is_shown_without_a_dropped_request(
 
 
 def test_broken_certificate_keeps_the_old_one_and_is_told_once_by_each_worker(
-    server: RunningServer, authority: Authority, signed: Signed
+    tmp_path: Path, authority: Authority, worker_class: str
 ) -> None:
-    def told() -> list[int]:
-        return [line["pid"] for line in server.log_lines() if "the one before stays" in line["message"]]
+    signed = authority.server(f"broken-{worker_class}")
+    with serving(tmp_path / "home", authority, signed) as server:
 
-    good, before = signed.certificate.read_bytes(), thumbprint_shown(server, authority)
-    signed.certificate.write_text("rubbish")
-    wait_until(lambda: server.worker_pids() <= set(told()), what="a line of each worker")
-    assert thumbprint_shown(server, authority) == before
-    # A worker that is started now begins with the old one too.
-    server.kill_worker()
-    assert {thumbprint_shown(server, authority) for _ in range(5)} == {before}
-    server.reload()
-    assert any(line["message"].startswith("reload refused") for line in server.log_lines())
-    assert thumbprint_shown(server, authority) == before
-    assert len(told()) == len(set(told()))
-    signed.certificate.write_bytes(good)
+        def told() -> list[int]:
+            return [line["pid"] for line in server.log_lines() if "the one before stays" in line["message"]]
+
+        before = thumbprint_of(signed)
+        signed.certificate.write_text("rubbish")
+        wait_until(lambda: server.worker_pids() <= set(told()), what="a line of each worker")
+        assert thumbprint_shown(server, authority) == before
+        # A worker that is started now begins with the old one too.
+        server.kill_worker()
+        assert {thumbprint_shown(server, authority) for _ in range(5)} == {before}
+        server.reload()
+        assert any(line["message"].startswith("reload refused") for line in server.log_lines())
+        assert thumbprint_shown(server, authority) == before
+        assert len(told()) == len(set(told()))
 
 
 def test_sighup_under_load_loses_no_request(server: RunningServer, authority: Authority, signed: Signed) -> None:

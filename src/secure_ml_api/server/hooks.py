@@ -47,6 +47,7 @@ def post_worker_init(worker: Any) -> None:
         time.sleep(1)
         sys.exit(1)
     signal.signal(signal.SIGTERM, finishes)
+    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it: no system call of native code is cut short by it
     worker.app.board.mark_serving(worker.slot)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,3 +61,34 @@ def test_worker_that_cannot_start_stops_the_server_only_before_anyone_has_served
     with pytest.raises(SystemExit):
         hooks.post_worker_init(worker)
     assert not board.is_serving(0)
+
+
+# A worker that serves waits in the C library, and its master tells it to go meanwhile.
+_TOLD_IN_NATIVE_CODE = """
+import ctypes, os, signal, threading, time
+from types import SimpleNamespace
+from secure_ml_api.server import hooks
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+board = SimpleNamespace(mark_serving=lambda slot: None)
+hooks.post_worker_init(SimpleNamespace(slot=0, app=SimpleNamespace(start_worker=lambda slot: None, board=board)))
+read, write = os.pipe()
+main = threading.main_thread().ident
+
+def tell():
+    for _ in range(2000):  # most of them while it waits
+        signal.pthread_kill(main, signal.SIGTERM)
+        time.sleep(0)
+    os.write(write, b"x")
+
+waits = ctypes.CDLL(None).read
+threading.Thread(target=tell).start()
+print(waits(read, ctypes.create_string_buffer(1), 1))
+"""
+
+
+def test_a_worker_that_is_told_to_go_cuts_no_system_call_of_native_code_short() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _TOLD_IN_NATIVE_CODE], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ran.stdout == "1\n"

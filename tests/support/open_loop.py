@@ -117,11 +117,12 @@ class OpenLoop:
                 number += 1
                 self._send()
             await asyncio.sleep(max(0.0, number / self._rate - self.now()))
-        until = self.now() + self._patience_seconds
-        while (self._queued or self._busy or self._opening) and self.now() < until:
-            await asyncio.sleep(0.005)
-        for _, due_at in self._queued:
-            self.note(Answer(due_at, self.now(), self.now() - due_at, 0, error=NEVER_SENT))
+        await self._wait_while(lambda: bool(self._queued or self._busy or self._opening))
+        if self._queued:
+            for _, due_at in self._queued:
+                self.note(Answer(due_at, self.now(), self.now() - due_at, 0, error=NEVER_SENT))
+            self._queued.clear()
+            await self._wait_while(lambda: bool(self._busy))
         for task in self._opening:
             task.cancel()
         for line in [*self._busy]:
@@ -129,6 +130,11 @@ class OpenLoop:
         for line in self._idle:
             line.close()
         await asyncio.sleep(0)  # lets the transports close
+
+    async def _wait_while(self, holds: Callable[[], bool]) -> None:
+        until = self.now() + self._patience_seconds
+        while holds() and self.now() < until:
+            await asyncio.sleep(0.005)
 
     def now(self) -> float:
         """Seconds since the beginning."""

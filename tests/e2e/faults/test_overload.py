@@ -104,7 +104,7 @@ def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
     told = (
         f"goodput {goodput:.0%} of {server.peak:.0f}/s{on_cpu}",
         f"accepted {_latencies(served)} (p99 at 80 %: {milliseconds(server.calm_p99)})",
-        f"refused {_latencies(refused)}",
+        f"refused {_latencies(refused)}" if refused.answers else "nobody refused",
         f"slowest probe {milliseconds(probes.longest_seconds)}, scrape {milliseconds(scrapes.longest_seconds)}",
         f"half the peak afterwards: {_normal_from(after)}",
         _pace(outcome, lateness),
@@ -116,7 +116,8 @@ def test_who_is_accepted_is_answered_soon_and_who_is_not_is_told_at_once(
         must_hold=PROMISED if is_promised else ALWAYS,
     )
     assert set(outcome.errors()) <= (set() if is_judged else {NEVER_SENT})
-    assert set(outcome.statuses()) - {0} == {200, 503}
+    answered = set(outcome.statuses()) - {0}
+    assert answered == {200, 503} or (answered == {200} and not is_judged)  # then all that came may have fitted
     assert all(answer.retry_after for answer in outcome.of(503).answers)
     assert probes.statuses == scrapes.statuses == {200}
     assert max(probes.longest_seconds, scrapes.longest_seconds) < (PROBE_SECONDS if full else 5)

@@ -10,7 +10,6 @@ from threading import Thread
 
 import pytest
 
-from secure_ml_api.cli import main
 from secure_ml_api.cli.init import prepare
 from secure_ml_api.models.changes import Changes
 from secure_ml_api.models.life import Canary, Life
@@ -19,24 +18,15 @@ from secure_ml_api.settings import read_settings
 from support.caretaking import report
 from support.packages import publish
 from support.server import wait_until
+from support.terminal import Terminal
 
 
-class Console:
-    """Runs ``secure-ml-api models …`` in this process."""
-
-    def __init__(self, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-        self._home, self._capsys, self._monkeypatch = home, capsys, monkeypatch
+class Console(Terminal):
+    """What commands print, without the space around it."""
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        self._monkeypatch.setattr(sys, "argv", ["secure-ml-api", "models", *arguments, "--home", str(self._home)])
-        self._capsys.readouterr()
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = int(stop.code or 0)
-        told = self._capsys.readouterr()
-        return status, told.out.strip(), told.err.strip()
+        status, out, err = super().run(*arguments)
+        return status, out.strip(), err.strip()
 
 
 @pytest.fixture
